@@ -1,0 +1,47 @@
+"""Events before and after they are recorded.
+
+Takes nothing from elsewhere; `encoding` makes a NewEvent into bytes and bytes into a RecordedEvent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Data = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """What a writer hands to the store: no position, no stream_version, no recorded_at yet."""
+
+    id: str
+    """UUIDv7, chosen by the writer, so that a retry can be recognised."""
+    stream: str
+    type: str
+    type_version: int
+    data: Data
+    """The public part: what will stand in the entry."""
+    disclosures: Mapping[str, str] = field(default_factory=dict)
+    """JSON pointer into `data` to disclosure (RFC 9901), for every personal field sealed out."""
+    causation: str | None = None
+    correlation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """What the store hands back: immutable, decoded, upcast, personal fields put back."""
+
+    position: int
+    id: str
+    stream: str
+    stream_version: int
+    type: str
+    type_version: int
+    """The version of `data` as given here, after upcasting; the entry may hold an older one."""
+    recorded_at: str
+    recorded_by: str
+    data: Data
+    causation: str | None = None
+    correlation: str | None = None
+    erased: tuple[str, ...] = ()
+    """JSON pointers into `data` whose value was erased; each stands there as `[erased]`."""

@@ -1,0 +1,174 @@
+"""Fields that several event types share: provenance, stage, persons, breakdowns."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import ValidationError
+
+from ledger.errors import BadValue
+from ledger.kinds.fields import (
+    DIGEST,
+    Choice,
+    Citizenship,
+    CountryField,
+    DayField,
+    Field,
+    Flag,
+    ListOf,
+    PartyField,
+    Pattern,
+    QuantityField,
+    Text,
+)
+from ledger.kinds.form import Form, Group
+
+STAGES = ("proposed", "promised", "agreed", "ordered", "done", "refused", "reversed")
+"""How real a development is; a promise is not a deed."""
+CATEGORIES = ("political", "prisoner_of_war", "hostage", "civilian", "unstated")
+PERSON_STREAM = re.compile(r"person/[a-z0-9][a-z0-9._-]*")
+SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
+PAIR_WANTED = "citizenships and their numbers, as {Poland: at least 1, Ukraine: 5}"
+
+
+class Grade(Form):
+    """The two Admiralty axes, each judged alone; F and 6 mean: cannot be judged."""
+
+    source = Choice("the source's reliability, A to F", "ABCDEF", example="B")
+    information = Choice("the information's credibility, 1 to 6", "123456", example="2")
+
+
+def one_of_url_document_locator(data: Mapping[str, Any]) -> None:
+    """A report must be findable again: by url, by document or by a locator."""
+    if not {"url", "document_sha256", "locator"} & data.keys():
+        raise BadValue(
+            "no url, document_sha256 or locator", "at least one, so that others can look it up"
+        )
+
+
+class Provenance(Form):
+    """Who published it, where it can be found again, who said so."""
+
+    rules = (one_of_url_document_locator,)
+
+    publisher = Text("the organisation that published it", limit=200, required=True,
+                     example="Straight Arrow News")
+    url = Text("where it can be read", example="https://example.org/article")
+    document_sha256 = Pattern("SHA-256 of the document, 64 hexadecimal digits", DIGEST)
+    locator = Text("where else it can be found again (archive, page)", limit=500)
+    published = DayField("the day of publication", example="2025-12-13")
+    retrieved = DayField("the day on which it was read", example="2025-12-14")
+    attributed_to = Text("who says so, where the publisher quotes somebody", sealed=True,
+                         limit=200, example="press service of the president")
+    origin = Pattern("a short name that copies of one text share, so that they count once",
+                     SLUG, example="reuters-2025-12-13")
+    grade = Group("the Admiralty grade of source and information", Grade())
+
+
+def provenance() -> Group:
+    """Return the field that every report must have."""
+    return Group("who published it and where it can be found", Provenance(), required=True)
+
+
+def stage(default: str | None) -> Choice:
+    """Return the stage field; without a safe default it must be stated."""
+    if default is None:
+        return Choice("how real it is", STAGES, required=True, example="agreed")
+    return Choice("how real it is", STAGES, load_default=default, example=default)
+
+
+def note() -> Text:
+    """Return the field for free text; sealed, because people are named in free text."""
+    return Text("anything else worth keeping; can be erased", sealed=True, example="")
+
+
+class Report(Form):
+    """What every report of a development has."""
+
+    when = DayField("the day it happened, as 2025-12-13, 2025-12 or 2025-11-20/2025-11-22",
+                    required=True, example="2025-12-13")
+    provenance = provenance()
+    note = note()
+
+
+class Person(Form):
+    """A person named in a report; the name is sealed."""
+
+    name = Text("the person's name", sealed=True, limit=200, example="A. Name")
+    person = Pattern("the person's stream, as person/p-7f3k (no name in it)", PERSON_STREAM)
+    citizenships = ListOf("the citizenships stated, one or several", CountryField("a citizenship"),
+                          load_default=list, most=10, example="[Belarus]")
+    note = Text("free text about the person", sealed=True)
+
+
+class Participant(Form):
+    """Somebody who took part in talks."""
+
+    name = Text("the participant's name", sealed=True, limit=200, example="J. Name")
+    role = Text("the office or role", limit=200, example="special envoy")
+    on_behalf_of = PartyField("the state or organisation spoken for", example="United States")
+
+
+class Share(Form):
+    """One line of a breakdown."""
+
+    citizenship = Citizenship("a citizenship, or foreign", required=True)
+    count = QuantityField("how many", load_default=lambda: {"relation": "at_least", "low": 1})
+    destination = CountryField("the country they were brought to")
+
+
+class Arrivals(Form):
+    """How many were brought to one country."""
+
+    destination = CountryField("the country they were brought to", required=True)
+    count = QuantityField("how many", load_default=lambda: {"relation": "at_least", "low": 1})
+
+
+class Breakdown(Field):
+    """Numbers per country: a mapping `{Poland: at least 1}` or a list of lines."""
+
+    def __init__(self, help: str, line: Form, key: str, **kwargs: Any) -> None:
+        super().__init__(help, **kwargs)
+        self.key = key
+        self.lines = ListOf(help, Group(help, line), most=400)
+
+    def read(self, value: Any) -> list[Any]:
+        if isinstance(value, Mapping):
+            value = [{self.key: name, "count": count} for name, count in value.items()]
+        if not isinstance(value, list):
+            raise BadValue(value, PAIR_WANTED)
+        lines = self.lines.read(value)
+        self._refuse_twice(lines)
+        return lines
+
+    def is_normal(self, value: Any) -> bool:
+        if not self.lines.is_normal(value):
+            return False
+        try:
+            self._refuse_twice(value)
+        except ValidationError:
+            return False
+        return True
+
+    def _refuse_twice(self, lines: list[Any]) -> None:
+        seen = set()
+        for line in lines:
+            place = line.get("destination", {}).get("code")
+            key = (line[self.key]["code"], place)
+            if key in seen:
+                raise ValidationError(f"{key[0]} stands there twice, wanted one number for each")
+            seen.add(key)
+
+
+def by_citizenship() -> Breakdown:
+    """Return the breakdown by citizenship; a country without a number means "at least 1"."""
+    return Breakdown(
+        "how many per citizenship, as {Poland: at least 1, Ukraine: 5}",
+        Share(), "citizenship", load_default=list, example="{Poland: at least 1}",
+    )
+
+
+def exhaustive() -> Flag:
+    """Return the field that says whether a breakdown leaves nobody out."""
+    return Flag("true where the breakdown lists every citizenship there was", load_default=False,
+                example="false")
