@@ -1,0 +1,308 @@
+"""Events to bytes and back: normal form, sealing, the canonical entry, upcasting.
+
+Takes a report's fields (from `intake`) and hands on a NewEvent; takes stored bytes (from `store`)
+and hands on a RecordedEvent. The bytes are RFC 8785 canonical JSON on a domain without floats;
+docs/format.md is the page about them. An entry is never re-serialised.
+"""
+
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+import orjson
+
+from ledger.errors import BadEntry, BadReport, BadValue, Complaint, EntryTooLarge
+from ledger.events import Data, NewEvent, RecordedEvent
+from ledger.kinds.kind import Kind
+from ledger.kinds.registry import KINDS, kind_named
+
+FORMAT = "incident-ledger/1"
+ENTRY_LIMIT = 65_535
+"""Bytes of an entry at most: the entry bundles of C2SP tlog-tiles count them in 16 bits."""
+SAFE_INTEGER = 2**53 - 1
+ERASED = "[erased]"
+"""What stands in place of a personal field whose salt and value are gone."""
+
+Salts = Callable[[], bytes]
+"""Hands out 16 fresh random bytes for each sealed field."""
+
+_STRICT = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_STRICT_INTEGER
+    | orjson.OPT_PASSTHROUGH_DATETIME
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+)
+
+
+def canonical(value: object) -> bytes:
+    """Return the RFC 8785 bytes of the value; raises BadValue outside of the format's domain.
+
+    The domain: null, true, false, whole numbers within 2^53 - 1, text without lone surrogates,
+    lists, and mappings whose keys are ASCII text. No floats, so sorting by bytes and by UTF-16
+    units agree and no number has two spellings.
+    """
+    _check_domain(value)
+    try:
+        return orjson.dumps(value, option=_STRICT)
+    except orjson.JSONEncodeError as refusal:
+        raise BadValue(value, f"a value of the record's format ({refusal})") from None
+
+
+def normal(type: str, data: Any) -> Data:
+    """Return the normal form of an event's data; raises BadReport with every complaint."""
+    kind = KINDS[type]
+    fields = kind.form.normal(data)
+    return _with_normal_report(fields) if type == "ReportCorrected" else fields
+
+
+def compose(
+    type: str,
+    stream: str,
+    data: Any,
+    *,
+    id: str,
+    salts: Salts,
+    causation: str | None = None,
+    correlation: str | None = None,
+) -> NewEvent:
+    """Return the event that records the data: in normal form, personal fields sealed.
+
+    Raises BadReport for data that the type's form refuses.
+    """
+    public, disclosures = seal(type, normal(type, data), salts)
+    version = KINDS[type].type_version
+    return NewEvent(id, stream, type, version, public, disclosures, causation, correlation)
+
+
+def seal(type: str, data: Data, salts: Salts) -> tuple[Data, dict[str, str]]:
+    """Return the data without its personal fields, and pointer to disclosure for each of them.
+
+    A disclosure is the SD-JWT form (RFC 9901, section 4.2): base64url of the JSON array
+    [salt, name, value]; the name is the field's JSON pointer (RFC 6901) into the data.
+    """
+    disclosures: dict[str, str] = {}
+    for path in _sealed_paths(type, data):
+        data = _without(data, path, "", disclosures, salts)
+    return data, disclosures
+
+
+def disclosed(disclosure: str) -> tuple[str, Any]:
+    """Return the pointer and the value in a disclosure: the inverse of what `seal` makes."""
+    padded = disclosure + "=" * (-len(disclosure) % 4)
+    _, pointer, value = orjson.loads(urlsafe_b64decode(padded))
+    return pointer, value
+
+
+def unsealed(data: Data, values: Mapping[str, Any]) -> Data:
+    """Return the data with the values put at their pointers; the data itself is left alone."""
+    whole = deepcopy(data)
+    for pointer, value in values.items():
+        *path, last = pointer.split("/")[1:]
+        _place(whole, path)[last] = value
+    return whole
+
+
+def digest(disclosure: str) -> str:
+    """Return the digest that stands in the entry (RFC 9901, section 4.2.3)."""
+    return _base64url(hashlib.sha256(disclosure.encode()).digest())
+
+
+def encode(
+    event: NewEvent, stream_version: int, recorded_at: str, recorded_by: str
+) -> tuple[bytes, dict[str, str]]:
+    """Return the entry, and digest to disclosure for its sealed fields.
+
+    Raises EntryTooLarge over 65,535 bytes and BadValue outside of the format's domain.
+    """
+    entry: Data = {
+        "format": FORMAT,
+        "id": event.id,
+        "stream": event.stream,
+        "stream_version": stream_version,
+        "type": event.type,
+        "type_version": event.type_version,
+        "recorded_at": recorded_at,
+        "recorded_by": recorded_by,
+        "data": event.data,
+    }
+    digests = {digest(text): text for text in event.disclosures.values()}
+    if digests:
+        entry["_sd"] = dict(zip(event.disclosures, digests, strict=True))
+    for name in ("causation", "correlation"):
+        if (value := getattr(event, name)) is not None:
+            entry[name] = value
+    raw = canonical(entry)
+    if len(raw) > ENTRY_LIMIT:
+        raise EntryTooLarge(event.stream, len(raw), ENTRY_LIMIT)
+    return raw, digests
+
+
+def decode(position: int, raw: bytes, disclosures: Mapping[str, str]) -> RecordedEvent:
+    """Return the event in an entry, upcast, its personal fields put back: inverse of `encode`.
+
+    A sealed field whose disclosure is gone reads `[erased]`. Raises BadEntry.
+    """
+    entry = parse(raw)
+    data = entry["data"]
+    erased = _unseal(data, entry.get("_sd", {}), disclosures)
+    version, data = upcast(entry["type"], entry["type_version"], data)
+    return RecordedEvent(
+        position,
+        entry["id"],
+        entry["stream"],
+        entry["stream_version"],
+        entry["type"],
+        version,
+        entry["recorded_at"],
+        entry["recorded_by"],
+        data,
+        entry.get("causation"),
+        entry.get("correlation"),
+        erased,
+    )
+
+
+def parse(raw: bytes) -> Data:
+    """Return the entry's fields as they stand; raises BadEntry."""
+    try:
+        entry = orjson.loads(raw)
+    except orjson.JSONDecodeError as refusal:
+        raise BadEntry(str(refusal)) from None
+    if not isinstance(entry, dict) or entry.get("format") != FORMAT:
+        raise BadEntry(f"its format is not {FORMAT}")
+    return entry
+
+
+def upcast(type: str, version: int, data: Data) -> tuple[int, Data]:
+    """Return the newest type_version and the data in its shape, one step at a time."""
+    kind = KINDS.get(type)
+    if kind is None:
+        raise BadEntry(f"this version of the ledger does not know the type {type}")
+    if version > kind.type_version:
+        raise BadEntry(f"{type} has type_version {version}, known up to {kind.type_version}")
+    for step in kind.upcasts[version - 1 :]:
+        data = step(data)
+    if type == "ReportCorrected":
+        inner_version, report = upcast(data["type"], data["type_version"], data["report"])
+        data = {**data, "type_version": inner_version, "report": report}
+    return kind.type_version, data
+
+
+def says_the_same(recorded: RecordedEvent, data: Data) -> bool:
+    """Return whether a recorded event has this normal form as its content; erased counts as equal.
+
+    So a file that is recorded again after an erasure does not bring the erased value back.
+    """
+    if not recorded.erased:
+        return recorded.data == data
+    masked = data
+    for pointer in recorded.erased:
+        masked = _masked(masked, pointer.split("/")[1:])
+    return recorded.data == masked
+
+
+def _with_normal_report(fields: Data) -> Data:
+    try:
+        kind = kind_named(fields["type"])
+    except BadValue as refusal:
+        raise BadReport([Complaint("type", str(refusal))]) from None
+    if not kind.is_report:
+        raise BadReport([Complaint("type", f"got {kind.type}, wanted the type of a report")])
+    if fields["type_version"] != kind.type_version:
+        why = f"got {fields['type_version']}, wanted {kind.type_version}"
+        raise BadReport([Complaint("type_version", why)])
+    try:
+        return {**fields, "type": kind.type, "report": kind.form.normal(fields["report"])}
+    except BadReport as refusal:
+        inner = [Complaint(f"report.{c.field}".rstrip("."), c.message) for c in refusal.complaints]
+        raise BadReport(inner) from None
+
+
+def _sealed_paths(type: str, data: Data) -> Iterator[tuple[str, ...]]:
+    yield from KINDS[type].form.sealed_paths
+    if type == "ReportCorrected":
+        inner: Kind = KINDS[data["type"]]
+        yield from (("report", *path) for path in inner.form.sealed_paths)
+
+
+def _without(
+    data: Any, path: tuple[str, ...], pointer: str, disclosures: dict[str, str], salts: Salts
+) -> Any:
+    step, rest = path[0], path[1:]
+    if step == "*":
+        return [
+            _without(item, rest, f"{pointer}/{index}", disclosures, salts)
+            for index, item in enumerate(data)
+        ]
+    if step not in data:
+        return data
+    here = f"{pointer}/{step}"
+    if not rest:
+        disclosures[here] = _disclosure(here, data[step], salts())
+        return {name: value for name, value in data.items() if name != step}
+    inner = _without(data[step], rest, here, disclosures, salts)
+    return data if inner is data[step] else {**data, step: inner}
+
+
+def _disclosure(pointer: str, value: Any, salt: bytes) -> str:
+    return _base64url(orjson.dumps([_base64url(salt), pointer, value]))
+
+
+def _base64url(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _unseal(
+    data: Data, sealed: Mapping[str, str], disclosures: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Put every sealed field back into the data; return the pointers whose value is gone."""
+    erased = []
+    for pointer, name in sealed.items():
+        value: Any = ERASED
+        if name in disclosures:
+            _, value = disclosed(disclosures[name])
+        else:
+            erased.append(pointer)
+        *path, last = pointer.split("/")[1:]
+        _place(data, path)[last] = value
+    return tuple(erased)
+
+
+def _place(data: Any, path: list[str]) -> Any:
+    for step in path:
+        data = data[int(step)] if isinstance(data, list) else data[step]
+    return data
+
+
+def _masked(data: Any, path: list[str]) -> Any:
+    step, rest = path[0], path[1:]
+    if isinstance(data, list):
+        index = int(step)
+        if index >= len(data):
+            return data
+        return [_masked(x, rest) if i == index else x for i, x in enumerate(data)]
+    if not isinstance(data, dict) or step not in data:
+        return data
+    return {**data, step: _masked(data[step], rest) if rest else ERASED}
+
+
+def _check_domain(value: object) -> None:
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return
+    if kind is int:
+        if not -SAFE_INTEGER <= value <= SAFE_INTEGER:  # type: ignore[operator]
+            raise BadValue(value, "a whole number within 2^53 - 1")
+    elif kind is dict:
+        for name, inner in value.items():  # type: ignore[attr-defined]
+            if type(name) is not str or not name.isascii():
+                raise BadValue(name, "ASCII text as a key")
+            _check_domain(inner)
+    elif kind is list:
+        for inner in value:  # type: ignore[attr-defined]
+            _check_domain(inner)
+    else:
+        raise BadValue(value, "text, a whole number, true, false, null, a list or a mapping")
