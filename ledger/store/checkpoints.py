@@ -1,0 +1,41 @@
+"""Checkpoints: the last position that is in a projection's tables, written with its rows."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from ledger import tables
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a projection has come, and when it was last rebuilt."""
+
+    position: int
+    rebuilt_at: str
+
+
+def read_checkpoint(connection: sa.Connection, projection: str, version: int) -> Checkpoint | None:
+    """Return the projection's checkpoint; None where this version of it was never built."""
+    c = tables.checkpoints.c
+    query = sa.select(c.position, c.rebuilt_at).where(
+        c.projection == projection, c.projection_version == version
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Checkpoint(row.position, row.rebuilt_at)
+
+
+def write_checkpoint(
+    connection: sa.Connection, projection: str, version: int, checkpoint: Checkpoint
+) -> None:
+    """Set the projection's checkpoint, whatever version's it was before."""
+    table = tables.checkpoints
+    connection.execute(sa.delete(table).where(table.c.projection == projection))
+    connection.execute(
+        sa.insert(table).values(
+            projection=projection,
+            projection_version=version,
+            position=checkpoint.position,
+            rebuilt_at=checkpoint.rebuilt_at,
+        )
+    )

@@ -1,0 +1,122 @@
+"""Opening the database and its transactions.
+
+Takes a database URL; hands on an Engine, and connections inside a transaction that the caller owns.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from ledger.errors import CouldNot
+
+APPEND_LOCK = 0x1ED6E12
+"""The key of the advisory lock under which every append to a PostgreSQL ledger is made."""
+BUSY_TIMEOUT_MS = 60_000
+"""How long a writer waits for another one on SQLite."""
+
+_WRITES = "ledger_writes"
+
+
+def connect(url: str) -> sa.Engine:
+    """Return an engine for the database URL; a plain path means a SQLite file.
+
+    Nothing is opened yet. Raises CouldNot for a URL that SQLAlchemy cannot use.
+    """
+    if "://" not in url:
+        url = f"sqlite:///{url}"
+    url = url.replace("postgres://", "postgresql://", 1)
+    try:
+        engine = sa.create_engine(url)
+    except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, ValueError) as refusal:
+        raise CouldNot(f"use the database {_without_password(url)}", _reason(refusal)) from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    elif engine.dialect.name != "postgresql":
+        why = "a ledger lives in SQLite or PostgreSQL"
+        raise CouldNot(f"use the database {_without_password(url)}", why)
+    return engine
+
+
+@contextmanager
+def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a transaction that holds the append lock from its first statement.
+
+    Commits at the end, rolls back on any exception. One writer at a time: positions are handed out
+    under this lock, so they are gapless and in commit order. What is committed is on disk.
+    """
+    with engine.connect() as connection:
+        connection = connection.execution_options(**{_WRITES: True})
+        with connection.begin():
+            if engine.dialect.name == "postgresql":
+                connection.execute(_TAKE_LOCK, {"key": APPEND_LOCK})
+            yield connection
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a transaction that sees one state of the ledger, however many statements it reads."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+def holds_append_lock(connection: sa.Connection) -> bool:
+    """Return whether the connection came from `writing`."""
+    return bool(connection.get_execution_options().get(_WRITES)) and connection.in_transaction()
+
+
+def file_of(engine: sa.Engine) -> Path | None:
+    """Return the file of a SQLite ledger; None for a server or a database in memory."""
+    name = engine.url.database
+    if engine.dialect.name != "sqlite" or not name or name == ":memory:":
+        return None
+    return Path(name)
+
+
+def place_of(engine: sa.Engine) -> str:
+    """Return where the ledger is, for people: the URL with its password hidden."""
+    return engine.url.render_as_string(hide_password=True)
+
+
+# A commit that is not on disk is no commit; a server set to `off` is overruled for this one.
+_TAKE_LOCK = sa.text(
+    "SELECT pg_advisory_xact_lock(:key), CASE WHEN current_setting('synchronous_commit') = 'off'"
+    " THEN set_config('synchronous_commit', 'on', true) END"
+)
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # the driver begins nothing by itself; _begin_sqlite does
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA recursive_triggers = ON")
+    cursor.execute("PRAGMA secure_delete = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _without_password(url: str) -> str:
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except exc.ArgumentError:
+        return repr(url.split("@")[-1])
+
+
+def _reason(refusal: Exception) -> str:
+    if isinstance(refusal, ModuleNotFoundError):
+        return f"{refusal}; install incident-ledger[postgres]"
+    return str(refusal)

@@ -1,0 +1,218 @@
+"""Reading: one stream, one category, some types or the whole log, in constant memory.
+
+Takes a connection (from `connect.reading`); hands on RecordedEvents in order of position.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger import tables
+from ledger.encoding import decode
+from ledger.errors import NotFound
+from ledger.events import RecordedEvent
+
+PAGE = 1_000
+"""Events that are held in memory at once."""
+
+_events = tables.events.c
+
+
+@dataclass(frozen=True, slots=True)
+class TreeHead:
+    """What the log commits to after its last event."""
+
+    size: int
+    root: bytes
+    recorded_at: str
+    """Of the last event; empty for a log without events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events: every condition that is given must hold."""
+
+    stream: str | None = None
+    category: str | None = None
+    types: Sequence[str] | None = None
+    after: int = 0
+    """Positions up to and including this one are left out."""
+    up_to: int | None = None
+    """The last position, included: the `as_of` of the question."""
+
+
+EVERYTHING = Selection()
+
+
+def read_events(
+    connection: sa.Connection,
+    selection: Selection = EVERYTHING,
+    *,
+    backwards: bool = False,
+    page: int = PAGE,
+) -> Iterator[RecordedEvent]:
+    """Yield the selected events in order of position, a page at a time."""
+    query = sa.select(_events.position, _events.entry).where(*_conditions(selection)).limit(page)
+    last: int | None = None
+    while True:
+        if backwards:
+            step = query.order_by(_events.position.desc())
+            step = step if last is None else step.where(_events.position < last)
+        else:
+            step = query.order_by(_events.position)
+            step = step if last is None else step.where(_events.position > last)
+        rows = [(row.position, row.entry) for row in connection.execute(step)]
+        yield from _decoded(connection, rows)
+        if len(rows) < page:
+            return
+        last = rows[-1][0]
+
+
+def read_stream(connection: sa.Connection, stream: str) -> list[RecordedEvent]:
+    """Return all events of one stream in order; raises NotFound for a stream without events."""
+    events = list(read_events(connection, Selection(stream=stream)))
+    if not events:
+        raise NotFound(f"stream {stream}")
+    return events
+
+
+def read_position(connection: sa.Connection, position: int) -> RecordedEvent:
+    """Return the event at a position; raises NotFound."""
+    selection = Selection(after=position - 1, up_to=position)
+    for event in read_events(connection, selection):
+        return event
+    raise NotFound(f"position {position}", f"its positions are 1 to {read_head(connection).size}")
+
+
+def read_entry(connection: sa.Connection, position: int) -> bytes:
+    """Return the exact bytes recorded at a position; raises NotFound."""
+    query = sa.select(_events.entry).where(_events.position == position)
+    entry: bytes | None = connection.execute(query).scalar_one_or_none()
+    if entry is None:
+        raise NotFound(f"position {position}")
+    return entry
+
+
+def read_streams(
+    connection: sa.Connection, streams: Iterable[str]
+) -> dict[str, list[RecordedEvent]]:
+    """Return the events of several streams, by stream; one without events has an empty list."""
+    names = sorted(set(streams))
+    found: dict[str, list[RecordedEvent]] = {name: [] for name in names}
+    query = (
+        sa.select(_events.position, _events.entry)
+        .where(among(connection, _events.stream, names))
+        .order_by(_events.position)
+    )
+    rows = [(row.position, row.entry) for row in connection.execute(query)]
+    for event in _decoded(connection, rows):
+        found[event.stream].append(event)
+    return found
+
+
+def read_by_stream(
+    connection: sa.Connection, category: str, *, page: int = PAGE
+) -> Iterator[RecordedEvent]:
+    """Yield the events of a category stream by stream, each in order of stream_version."""
+    stream, version = f"{category}/", 0
+    place = sa.tuple_(_events.stream, _events.stream_version)
+    query = (
+        sa.select(_events.position, _events.entry, _events.stream, _events.stream_version)
+        .where(_in_category(category))
+        .order_by(_events.stream, _events.stream_version)
+        .limit(page)
+    )
+    while True:
+        after = sa.tuple_(sa.literal(stream), sa.literal(version))
+        rows = connection.execute(query.where(place > after)).all()
+        yield from _decoded(connection, [(row.position, row.entry) for row in rows])
+        if len(rows) < page:
+            return
+        stream, version = rows[-1].stream, rows[-1].stream_version
+
+
+def stream_versions(connection: sa.Connection, streams: Iterable[str]) -> dict[str, int]:
+    """Return the last stream_version of each stream; one without events is left out."""
+    query = (
+        sa.select(_events.stream, sa.func.max(_events.stream_version))
+        .where(among(connection, _events.stream, sorted(set(streams))))
+        .group_by(_events.stream)
+    )
+    return {stream: version for stream, version in connection.execute(query)}
+
+
+def read_head(connection: sa.Connection) -> TreeHead:
+    """Return the tree size and root hash after the last event."""
+    row = connection.execute(sa.select(tables.tree_head)).one_or_none()
+    if row is None:
+        raise NotFound("the tree head", "the row of tree_head is gone; verify this ledger")
+    return TreeHead(row.size, row.root, row.recorded_at)
+
+
+def with_ids(connection: sa.Connection, ids: Sequence[str]) -> dict[str, RecordedEvent]:
+    """Return the events that have one of the ids, by id."""
+    if not ids:
+        return {}
+    query = sa.select(_events.position, _events.entry).where(among(connection, _events.id, ids))
+    rows = [(row.position, row.entry) for row in connection.execute(query)]
+    return {event.id: event for event in _decoded(connection, rows)}
+
+
+def streams_at(connection: sa.Connection, positions: Sequence[int]) -> dict[int, str]:
+    """Return the stream of the event at each position; positions without event are left out."""
+    if not positions:
+        return {}
+    query = sa.select(_events.position, _events.stream).where(
+        among(connection, _events.position, positions)
+    )
+    return {position: stream for position, stream in connection.execute(query)}
+
+
+def among(
+    connection: sa.Connection, column: sa.ColumnElement[Any], values: Sequence[Any]
+) -> sa.ColumnElement[bool]:
+    """Return the condition that the column holds one of the values, however many they are.
+
+    One bound parameter in all, so there is no limit on their number and one cached statement.
+    """
+    if connection.dialect.name == "postgresql":
+        many = sa.bindparam(None, list(values), type_=sa.ARRAY(column.type))
+        return column == sa.any_(many)
+    as_rows = sa.func.json_each(sa.bindparam(None, list(values), type_=sa.JSON))
+    return column.in_(sa.select(as_rows.table_valued("value").c.value))
+
+
+def _conditions(selection: Selection) -> Iterator[sa.ColumnElement[bool]]:
+    yield _events.position > selection.after
+    if selection.up_to is not None:
+        yield _events.position <= selection.up_to
+    if selection.stream is not None:
+        yield _events.stream == selection.stream
+    if selection.category is not None:
+        yield _in_category(selection.category)
+    if selection.types is not None:
+        yield _events.type.in_(selection.types)
+
+
+def _in_category(category: str) -> sa.ColumnElement[bool]:
+    # "0" is the character after "/": every name that begins with "category/" lies between.
+    return _events.stream.between(f"{category}/", f"{category}0")
+
+
+def _decoded(
+    connection: sa.Connection, rows: list[tuple[int, bytes]]
+) -> Iterator[RecordedEvent]:
+    """Decode a page of entries with the disclosures that belong to them."""
+    if not rows:
+        return
+    d = tables.disclosures.c
+    query = sa.select(d.position, d.digest, d.disclosure).where(
+        among(connection, d.position, [position for position, _ in rows])
+    )
+    disclosures: dict[int, dict[str, str]] = {}
+    for row in connection.execute(query):
+        disclosures.setdefault(row.position, {})[row.digest] = row.disclosure
+    for position, entry in rows:
+        yield decode(position, entry, disclosures.get(position, {}))

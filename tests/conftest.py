@@ -1,0 +1,126 @@
+"""Databases for the tests: fresh, migrated, one for each test, on SQLite and on PostgreSQL.
+
+Each is a copy of one that was migrated once: a copied file, or CREATE DATABASE … TEMPLATE.
+"""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import hypothesis
+import postgres
+import pytest
+import sqlalchemy as sa
+
+from ledger.store.connect import connect
+from ledger.store.migrate import upgrade
+
+# How long an example takes says nothing about whether it is right; and the folder may be read-only.
+hypothesis.settings.register_profile(
+    "ledger",
+    deadline=None,
+    database=None,
+    suppress_health_check=[
+        hypothesis.HealthCheck.too_slow,
+        hypothesis.HealthCheck.function_scoped_fixture,
+    ],
+)
+hypothesis.settings.load_profile("ledger")
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """The URL of a PostgreSQL server's maintenance database, as a superuser."""
+    with postgres.running() as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def postgres_admin(postgres_url: str) -> Iterator[sa.Engine]:
+    """An engine that creates and drops databases."""
+    engine = sa.create_engine(postgres_url, isolation_level="AUTOCOMMIT")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_admin: sa.Engine) -> Iterator[str]:
+    """The name of a migrated database that nobody is connected to."""
+    with _database(postgres_admin) as name:
+        engine = connect(_named(postgres_admin, name))
+        upgrade(engine)
+        engine.dispose()
+        yield name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file that nobody has open."""
+    path = tmp_path_factory.mktemp("template") / "ledger.db"
+    engine = connect(f"sqlite:///{path}")
+    upgrade(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def empty_postgres_database(postgres_admin: sa.Engine) -> Iterator[str]:
+    """The URL of a PostgreSQL database without any table."""
+    with _database(postgres_admin) as name:
+        yield _named(postgres_admin, name)
+
+
+@pytest.fixture
+def postgres_database(postgres_admin: sa.Engine, postgres_template: str) -> Iterator[str]:
+    """The URL of a fresh, migrated PostgreSQL database."""
+    with _database(postgres_admin, postgres_template) as name:
+        yield _named(postgres_admin, name)
+
+
+@pytest.fixture
+def sqlite_database(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of a fresh, migrated SQLite file."""
+    path = shutil.copy(sqlite_template, tmp_path / "ledger.db")
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """The URL of a fresh, migrated database, on SQLite and on PostgreSQL in turn."""
+    fixture = "sqlite_database" if request.param == "sqlite" else "postgres_database"
+    return str(request.getfixturevalue(fixture))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database without any table, on SQLite and on PostgreSQL in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    return str(request.getfixturevalue("empty_postgres_database"))
+
+
+@pytest.fixture
+def engine(database: str) -> Iterator[sa.Engine]:
+    """An engine on a fresh, migrated database, on SQLite and on PostgreSQL in turn."""
+    engine = connect(database)
+    yield engine
+    engine.dispose()
+
+
+@contextmanager
+def _database(admin: sa.Engine, template: str = "template0") -> Iterator[str]:
+    # A server named by the environment is shared with others, and by parallel workers.
+    name = f"ledger_test_{uuid.uuid4().hex}"
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+    try:
+        yield name
+    finally:
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def _named(admin: sa.Engine, name: str) -> str:
+    return admin.url.set(database=name).render_as_string(hide_password=False)
