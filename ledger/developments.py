@@ -1,0 +1,159 @@
+"""What one stream says now, and which event may follow it: pure folds over one stream.
+
+Takes RecordedEvents in order of stream_version; hands on a Development. Rules that need another
+stream (does the linked one exist?) are `intake`'s.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ledger.errors import MayNotFollow
+from ledger.events import Data, RecordedEvent
+from ledger.kinds.registry import KINDS
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One source's statement as it stands now."""
+
+    position: int
+    type: str
+    data: Data
+    rank: str = "normal"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """Why a position no longer stands: by which later position, and in which way."""
+
+    by: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Development:
+    """Everything about one thing (a development, a tally, a person, …), folded from its stream."""
+
+    stream: str
+    stream_version: int = 0
+    family: str | None = None
+    reports: dict[int, Report] = field(default_factory=dict)
+    """By position: what stands, deprecated ones included."""
+    links: dict[int, Data] = field(default_factory=dict)
+    merges: dict[int, str] = field(default_factory=dict)
+    """By position: the streams that this one is said to be the same as."""
+    gone: dict[int, Gone] = field(default_factory=dict)
+
+    @property
+    def live(self) -> tuple[Report, ...]:
+        """The reports that count: if any is preferred only those, and never a deprecated one."""
+        ranked = sorted(self.reports.values(), key=lambda report: report.position)
+        preferred = tuple(report for report in ranked if report.rank == "preferred")
+        return preferred or tuple(report for report in ranked if report.rank == "normal")
+
+
+def fold(stream: str, events: Iterable[RecordedEvent]) -> Development:
+    """Return what the events of one stream add up to."""
+    development = Development(stream)
+    for event in events:
+        development = evolve(development, event)
+    return development
+
+
+def evolve(before: Development, event: RecordedEvent) -> Development:
+    """Return the development after one more event; never changes the one before."""
+    after = replace(before, stream_version=event.stream_version)
+    kind = KINDS[event.type]
+    if kind.is_report:
+        return _with_report(after, Report(event.position, event.type, event.data), kind.family)
+    match event.type:
+        case "ReportCorrected":
+            corrected = Report(event.position, event.data["type"], event.data["report"])
+            gone = _without(after, event, "corrected")
+            return replace(gone, reports={**gone.reports, event.position: corrected})
+        case "ReportRetracted" | "LinkWithdrawn" | "MergeWithdrawn":
+            return _without(after, event, "withdrawn")
+        case "ReportRanked":
+            at = event.data["position"]
+            ranked = replace(after.reports[at], rank=event.data["rank"])
+            return replace(after, reports={**after.reports, at: ranked})
+        case "DevelopmentsLinked":
+            return replace(after, links={**after.links, event.position: event.data})
+        case "DevelopmentsMerged" | "PersonsMerged":
+            merges = {**after.merges, event.position: event.data["same_as"]}
+            return replace(after, merges=merges)
+    return after
+
+
+def check_may_follow(before: Development, type: str, data: Data) -> None:
+    """Raise MayNotFollow if an event of this type and content may not follow the history."""
+    kind = KINDS[type]
+    if kind.is_report:
+        if before.family not in (None, kind.family):
+            why = f"holds {before.family} reports, so {type} belongs in a stream of its own"
+            raise MayNotFollow(before.stream, why)
+        return
+    match type:
+        case "ReportCorrected" | "ReportRetracted" | "ReportRanked":
+            _check_stands(before, data["position"], before.reports, "report")
+            _check_report_rule(before, type, data)
+        case "LinkWithdrawn":
+            _check_stands(before, data["position"], before.links, "link")
+        case "MergeWithdrawn":
+            _check_stands(before, data["position"], before.merges, "merge")
+        case "DevelopmentsMerged" | "PersonsMerged":
+            _check_merge(before, data["same_as"])
+        case "DevelopmentsLinked" if data["to"] == before.stream:
+            raise MayNotFollow(before.stream, "may not be linked to itself")
+
+
+def _with_report(before: Development, report: Report, family: str) -> Development:
+    return replace(before, family=family, reports={**before.reports, report.position: report})
+
+
+def _without(before: Development, event: RecordedEvent, how: str) -> Development:
+    at = event.data["position"]
+    return replace(
+        before,
+        reports=_less(before.reports, at),
+        links=_less(before.links, at),
+        merges=_less(before.merges, at),
+        gone={**before.gone, at: Gone(event.position, how)},
+    )
+
+
+def _less(rows: dict[int, Any], position: int) -> dict[int, Any]:
+    if position not in rows:
+        return rows
+    return {at: row for at, row in rows.items() if at != position}
+
+
+def _check_stands(
+    before: Development, position: int, standing: dict[int, Any], what: str
+) -> None:
+    if position in standing:
+        return
+    if gone := before.gone.get(position):
+        why = f"position {position} was {gone.how} by position {gone.by}"
+    else:
+        known = ", ".join(map(str, sorted(standing))) or "none"
+        why = f"position {position} is no {what} of this stream (its {what}s: {known})"
+    raise MayNotFollow(before.stream, why)
+
+
+def _check_report_rule(before: Development, type: str, data: Data) -> None:
+    report = before.reports[data["position"]]
+    if type == "ReportRanked" and report.rank == data["rank"]:
+        why = f"the report at position {report.position} is {report.rank} already"
+        raise MayNotFollow(before.stream, why)
+    if type == "ReportCorrected" and KINDS[data["type"]].family != before.family:
+        why = f"holds {before.family} reports, so none can be corrected to {data['type']}"
+        raise MayNotFollow(before.stream, why)
+
+
+def _check_merge(before: Development, same_as: str) -> None:
+    if same_as == before.stream:
+        raise MayNotFollow(before.stream, "may not be merged into itself")
+    if same_as in before.merges.values():
+        raise MayNotFollow(before.stream, f"is merged into {same_as} already")

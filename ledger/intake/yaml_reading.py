@@ -1,0 +1,78 @@
+"""YAML without its surprises: text stays text.
+
+Takes bytes; hands on nodes and plain values. Only whole numbers, true, false and null are anything
+else than text: `NO` is Norway and not false, `0841` is a code and not a number, `2025-12-13` is a day
+as written. A float is refused. (The YAML 1.2 core schema, minus floats and other number bases.)
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+ALIASES_AT_MOST = 100_000
+"""Nodes that one report may unfold to through aliases: more is an attack, not a report."""
+
+_WHOLE = re.compile(r"0|-?[1-9][0-9]*")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?|\.inf|\.nan)", re.IGNORECASE)
+_WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
+
+
+def documents(raw: bytes) -> Iterator[yaml.Node]:
+    """Yield the root node of every document that is not empty; raises yaml.YAMLError."""
+    loader = _Loader(raw)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if not (isinstance(node, yaml.ScalarNode) and node.value == ""):
+                yield node
+    finally:
+        loader.dispose()
+
+
+def construct(node: yaml.Node) -> Any:
+    """Return the plain value of a node; raises ValueError that names the line."""
+    return _construct(node, [ALIASES_AT_MOST])
+
+
+def _construct(node: yaml.Node, left: list[int]) -> Any:
+    left[0] -= 1
+    if left[0] < 0:
+        raise ValueError(f"{_line(node)}: unfolds to more than {ALIASES_AT_MOST:,} values")
+    if not node.tag.startswith("tag:yaml.org,2002:"):
+        raise ValueError(f"{_line(node)}: got the tag {node.tag}, wanted no tags")
+    if isinstance(node, yaml.ScalarNode):
+        return _scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(item, left) for item in node.value]
+    fields: dict[str, Any] = {}
+    for key, value in node.value:
+        name = key.value
+        if not isinstance(key, yaml.ScalarNode):
+            raise ValueError(f"{_line(key)}: a key must be a word")
+        if name in fields:
+            raise ValueError(f"{_line(key)}: the key {name!r} stands twice, wanted it once")
+        fields[name] = _construct(value, left)
+    return fields
+
+
+def _scalar(node: yaml.ScalarNode) -> Any:
+    text: str = node.value
+    if node.style:  # quoted, or a block of text
+        return text
+    if text in _WORDS:
+        return _WORDS[text]
+    if _WHOLE.fullmatch(text):
+        return int(text) if len(text) < 20 else text
+    if _FLOAT.fullmatch(text) and not text.isdigit():
+        raise ValueError(
+            f"{_line(node)}: got the number {text}, wanted whole numbers (or text in quotes)"
+        )
+    return text
+
+
+def _line(node: yaml.Node) -> str:
+    return f"line {node.start_mark.line + 1}"
