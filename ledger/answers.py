@@ -1,0 +1,199 @@
+"""Answers: what analysts ask of the projections.
+
+Takes a question's parameters; hands on an Answer: rows with bounds, the total, the counting rule, the
+assumptions, and what is disputed. Reads answer tables only, never an event.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger.errors import BadValue, NotFound
+from ledger.kinds.common import STAGES
+from ledger.projections.projection import Projection
+from ledger.projections.release_totals import ReleaseTotals, Scope, summed
+from ledger.projections.releases import RELEASES
+from ledger.store.checkpoints import read_checkpoint
+from ledger.store.read import read_head
+from ledger.values.country import read_country
+from ledger.values.day import read_day
+
+Row = dict[str, Any]
+
+BY = ("citizenship", "state", "day")
+
+COUNTING = (
+    "releases, not persons: whoever is freed twice counts twice; "
+    "gross: a release that was undone later still counts; "
+    "a person with two citizenships counts under each and once in the total"
+)
+ASSUMPTIONS = (
+    "a person has one citizenship unless a report names more for that person",
+    "developments that nobody merged are different ones",
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the ledger answers, and how it counted."""
+
+    question: str
+    columns: tuple[str, ...]
+    rows: list[Row]
+    total: Row
+    scope: Row
+    counting: str = COUNTING
+    assumptions: tuple[str, ...] = ASSUMPTIONS
+    disputes: list[Row] = field(default_factory=list)
+    """Each disputed development with the positions of the reports that disagree."""
+    other_high: int | None = None
+    """Persons at most under any one citizenship that has no row (by citizenship only)."""
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+
+def releases(
+    connection: sa.Connection,
+    *,
+    by: str = "citizenship",
+    state: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    stage: str = "done",
+) -> Answer:
+    """Return how many people were freed, at least and at most, by citizenship, state or day.
+
+    `state` is a country's name or code, or an organisation; `since` and `until` are days (EDTF),
+    both included. A release whose days are only partly inside counts for the high bound alone.
+    By day the numbers are cumulative. Raises BadValue, and NotFound before the first rebuild.
+    """
+    if by not in BY:
+        raise BadValue(by, "one of " + ", ".join(BY))
+    if stage not in STAGES:
+        raise BadValue(stage, "one of " + ", ".join(STAGES))
+    behind(connection, RELEASES)
+    scope = Scope(_state_code(state), _first_day(since), _last_day(until), stage)
+    totals = ReleaseTotals(scope)
+    total = connection.execute(sa.select(*summed(totals.groups))).one()
+    rows = _ROWS[by](connection, totals, total)
+    disputes = [
+        {"development": row.stream, "positions": [int(p) for p in row.positions.split()]}
+        for row in connection.execute(totals.disputes)
+    ]
+    return Answer(
+        RELEASES.question,
+        (by, "low", "high", "disputed", "developments"),
+        rows,
+        _bounded(total),
+        {"state": scope.state, "since": scope.since, "until": scope.until, "stage": stage},
+        disputes=disputes,
+        other_high=_other_high(total) if by == "citizenship" else None,
+    )
+
+
+def behind(connection: sa.Connection, projection: Projection) -> int:
+    """Return how many events were recorded since the projection's tables were filled.
+
+    Raises NotFound where this version of the projection was never built.
+    """
+    checkpoint = read_checkpoint(connection, projection.name, projection.version)
+    if checkpoint is None:
+        hint = f"`ledger projections rebuild {projection.name}` builds it"
+        raise NotFound(f"the answer table of {projection.name}", hint)
+    return read_head(connection).size - checkpoint.position
+
+
+def _by_citizenship(connection: sa.Connection, totals: ReleaseTotals, total: Any) -> list[Row]:
+    """Return a row for each citizenship that is listed somewhere.
+
+    A release that does not list it adds what it leaves open for any one citizenship.
+    """
+    cell = totals.cells
+    query = (
+        sa.select(cell.c.citizenship, *summed(cell))
+        .group_by(cell.c.citizenship)
+        .order_by(cell.c.citizenship)
+    )
+    rows = []
+    for row in connection.execute(query):
+        open_elsewhere = total.other_high - row.other_high
+        unbounded = row.high is None or total.other_unbounded > row.other_unbounded
+        high = None if unbounded else int(row.high + open_elsewhere)
+        if high != 0 or row.disputed:
+            rows.append({"citizenship": row.citizenship, **_bounded(row), "high": high})
+    return rows
+
+
+def _by_state(connection: sa.Connection, totals: ReleaseTotals, total: Any) -> list[Row]:
+    group = totals.groups
+    query = (
+        sa.select(group.c.released_by, *summed(group))
+        .group_by(group.c.released_by)
+        .order_by(group.c.released_by)
+    )
+    return [{"state": row.released_by, **_bounded(row)} for row in connection.execute(query)]
+
+
+def _by_day(connection: sa.Connection, totals: ReleaseTotals, total: Any) -> list[Row]:
+    """Return the running total: a release counts as at most from its earliest day on, as at least
+    from its latest; one without an earliest day counts from the first day on."""
+    group = totals.groups
+    query = sa.select(group.c.valid_from, group.c.valid_until, *summed(group)).group_by(
+        group.c.valid_from, group.c.valid_until
+    )
+    spans = connection.execute(query).all()
+    days = sorted({day for span in spans for day in (span.valid_from, span.valid_until) if day})
+    rows = []
+    for day in days:
+        begun = [span for span in spans if span.valid_from is None or span.valid_from <= day]
+        over = [span for span in begun if span.valid_until is not None and span.valid_until <= day]
+        unbounded = any(span.high is None for span in begun)
+        rows.append(
+            {
+                "day": day,
+                "low": sum(int(span.low) for span in over),
+                "high": None if unbounded else sum(int(span.high) for span in begun),
+                "disputed": any(span.disputed for span in begun),
+                "developments": sum(span.developments for span in begun),
+            }
+        )
+    return rows
+
+
+_ROWS = {"citizenship": _by_citizenship, "state": _by_state, "day": _by_day}
+
+
+def _bounded(row: Any) -> Row:
+    return {
+        "low": int(row.low or 0),
+        "high": 0 if row.developments == 0 else None if row.high is None else int(row.high),
+        "disputed": bool(row.disputed),
+        "developments": int(row.developments),
+    }
+
+
+def _other_high(total: Any) -> int | None:
+    return None if total.other_unbounded else int(total.other_high)
+
+
+def _state_code(state: str | None) -> str | None:
+    """Return the code of a country; what is no country is an organisation's name."""
+    if state is None:
+        return None
+    try:
+        return read_country(state).code
+    except BadValue:
+        return state
+
+
+def _first_day(since: str | None) -> str | None:
+    day = None if since is None else read_day(since).earliest
+    return None if day is None else day.isoformat()
+
+
+def _last_day(until: str | None) -> str | None:
+    day = None if until is None else read_day(until).latest
+    return None if day is None else day.isoformat()

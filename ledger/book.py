@@ -1,0 +1,119 @@
+"""The ledger from Python: `book = ledger.connect(url)`.
+
+Takes what an analyst's script has (files, mappings, questions) and hands on outcomes and answers. This
+is where the clock, ids and salts come from; the rooms below are given them.
+"""
+
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger import answers
+from ledger.answers import Answer
+from ledger.errors import CouldNot
+from ledger.intake.reading import Draft, read_reports
+from ledger.intake.recording import Outcome, Writer, record
+from ledger.projections.registry import PROJECTIONS
+from ledger.rebuild import Rebuilt, rebuild
+from ledger.store import connect as database
+from ledger.store.migrate import HEAD, revision_of, upgrade
+
+
+def now() -> datetime:
+    """Return the time now, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_id() -> str:
+    """Return a fresh UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, 74 random bits."""
+    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    number = number & ~(0xF << 76) | 0x7 << 76
+    number = number & ~(0x3 << 62) | 0x2 << 62
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def new_salt() -> bytes:
+    """Return 128 fresh random bits (RFC 9901, section 9.3)."""
+    return secrets.token_bytes(16)
+
+
+def writer(name: str) -> Writer:
+    """Return a writer of that name with the real clock, fresh ids and fresh salts."""
+    return Writer(name, now, new_id, new_salt)
+
+
+def open_ledger(url: str, *, create: bool = False) -> sa.Engine:
+    """Return the engine of a ledger that is there and at this version's revision.
+
+    With `create`, a SQLite ledger that is not there yet is made. Raises CouldNot.
+    """
+    engine = database.connect(url)
+    file = database.file_of(engine)
+    if file is not None and create and (not file.exists() or file.stat().st_size == 0):
+        upgrade(engine)
+        return engine
+    place = database.place_of(engine)
+    if file is not None and not file.exists():
+        raise CouldNot(f"open {place}", "there is no ledger there; `ledger init` makes one")
+    with database.reading(engine) as connection:
+        revision = revision_of(connection)
+    if revision is None:
+        raise CouldNot(f"open {place}", "there is no ledger there; `ledger init` makes one")
+    if revision != HEAD:
+        why = f"it is at revision {revision}, wanted {HEAD}; `ledger init` upgrades an older one"
+        raise CouldNot(f"open {place}", why)
+    return engine
+
+
+class Book:
+    """One ledger, for scripts."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self.engine = engine
+        self.answers = Answers(engine)
+
+    def record(
+        self,
+        reports: Path | Iterable[Mapping[str, Any]],
+        *,
+        by: str,
+        keep_going: bool = False,
+        dry_run: bool = False,
+    ) -> Outcome:
+        """Record a file of reports (NDJSON or YAML), or reports as mappings; return the outcome.
+
+        All or none, unless `keep_going`: look at `outcome.refusals`. Raises BadFile.
+        """
+        if isinstance(reports, Path):
+            with reports.open("rb") as file:
+                return record(self.engine, read_reports(file), writer(by),
+                              keep_going=keep_going, dry_run=dry_run)
+        drafts = (Draft(number, dict(fields)) for number, fields in enumerate(reports, start=1))
+        return record(self.engine, drafts, writer(by), keep_going=keep_going, dry_run=dry_run)
+
+    def rebuild(self) -> list[Rebuilt]:
+        """Rebuild every projection from the first event and return what was done."""
+        return [rebuild(self.engine, projection, now()) for projection in PROJECTIONS]
+
+
+class Answers:
+    """The questions that can be asked; each opens a transaction of its own."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def releases(self, **question: Any) -> Answer:
+        """Return how many people were freed: see `ledger.answers.releases` for the parameters."""
+        with database.reading(self._engine) as connection:
+            return answers.releases(connection, **question)
+
+
+def connect(url: str = "ledger.db", *, create: bool = False) -> Book:
+    """Return the ledger at a database URL or SQLite path; raises CouldNot where there is none."""
+    return Book(open_ledger(url, create=create))

@@ -1,0 +1,177 @@
+"""How many people did a state free, per citizenship and per day, at least and at most?
+
+Reads the streams of developments. Corrections replace, retractions and deprecations leave out,
+preferred reports hide the others; each development's bounds are those of its live reports, taken
+stage by stage, so that a promise or a refusal never counts as a release. Days bound each other in the
+same way. Merges are rows of their own, joined in the answer.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import sqlalchemy as sa
+
+from ledger.bounds import UNSTATED, Bounded, Bounds, Claim, Person, bound
+from ledger.developments import Development, Report
+from ledger.encoding import ERASED
+from ledger.events import Data
+from ledger.kinds.fields import FOREIGN
+from ledger.projections.projection import Key, Projection, Said, Values, answer_table
+
+Number = sa.BigInteger
+
+releases = answer_table(
+    "releases", "stage",
+    "One row per release and stage: how many people in all, at least and at most.",
+    sa.Column("released_by", sa.Text, nullable=False,
+              comment="ISO code of the state, or the organisation's name"),
+    sa.Column("valid_from", sa.Text, comment="earliest day; empty: not stated"),
+    sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
+    sa.Column("low", Number, nullable=False, comment="persons at least"),
+    sa.Column("high", Number, comment="persons at most; empty: no upper bound"),
+    sa.Column("other_high", Number,
+              comment="persons at most under any one citizenship that is not listed"),
+    sa.Column("disputed", sa.Boolean, nullable=False),
+    sa.Column("positions", sa.Text, nullable=False, comment="the reports that disagree"),
+    sa.Column("reports", sa.Integer, nullable=False, comment="live reports"),
+)
+
+release_citizenships = answer_table(
+    "release_citizenships", "stage",
+    "One row per release, stage and citizenship: how many of them, at least and at most.",
+    sa.Column("citizenship", sa.Text, primary_key=True),
+    sa.Column("low", Number, nullable=False),
+    sa.Column("high", Number),
+)
+
+release_merges = answer_table(
+    "release_merges", "same_as",
+    "One row per development that is the same as another one.",
+)
+
+
+def rows(development: Development) -> Said:
+    """Return the rows of one development, as it stands."""
+    said: dict[tuple[str, Key], Values] = {}
+    for stage, reports in _by_stage(development.live).items():
+        bounded = _bounded(reports)
+        said["releases", (stage,)] = _release(reports, bounded)
+        for code, bounds in bounded.citizenships.items():
+            place = ("release_citizenships", (stage, code))
+            said[place] = {"low": bounds.low, "high": bounds.high}
+    for same_as in development.merges.values():
+        said["release_merges", (same_as,)] = {}
+    return said
+
+
+def party_code(party: Data) -> str:
+    """Return the short name of a party: a country's code, or the organisation's name."""
+    return str(party["country"]["code"] if "country" in party else party["organisation"])
+
+
+def claim(report: Report) -> Claim:
+    """Return what one report says about how many, for `bounds`.
+
+    People brought to a country bind the total from below, and so does a citizenship's share of
+    them: that is what the numbers support; from above they bind only what they state.
+    """
+    data = report.data
+    shares = dict(_shares(data["citizenships"]))
+    foreign = shares.pop(FOREIGN, UNSTATED)
+    brought = sum(_bounds(line["count"]).low for line in data["destinations"])
+    total = _bounds(data["total"])
+    return Claim(
+        report.position,
+        Bounds(max(total.low, brought), total.high),
+        shares,
+        data["exhaustive"],
+        foreign,
+        tuple(_person(person) for person in data["persons"]),
+    )
+
+
+def _by_stage(live: tuple[Report, ...]) -> Mapping[str, list[Report]]:
+    stages: dict[str, list[Report]] = {}
+    for report in live:
+        if report.type == "PrisonersReleased":
+            stages.setdefault(report.data["stage"], []).append(report)
+    return stages
+
+
+def _bounded(reports: list[Report]) -> Bounded:
+    state = party_code(reports[0].data["by"])
+    return bound([claim(report) for report in reports], state)
+
+
+def _release(reports: list[Report], bounded: Bounded) -> Values:
+    days, odd_days = _days(reports)
+    by = [party_code(report.data["by"]) for report in reports]
+    odd_by = [r.position for r in reports] if len(set(by)) > 1 else []
+    positions = sorted({*bounded.positions, *odd_days, *odd_by})
+    return {
+        "released_by": by[0],
+        "valid_from": days[0],
+        "valid_until": days[1],
+        "low": bounded.total.low,
+        "high": bounded.total.high,
+        "other_high": bounded.other.high,
+        "disputed": bool(positions),
+        "positions": " ".join(map(str, positions)),
+        "reports": len(reports),
+    }
+
+
+def _days(reports: list[Report]) -> tuple[tuple[str | None, str | None], list[int]]:
+    """Return the days that all reports allow; where none is left, those that any allows.
+
+    Also the positions of the reports whose days exclude each other.
+    """
+    starts = [report.data["when"].get("earliest") for report in reports]
+    ends = [report.data["when"].get("latest") for report in reports]
+    earliest = max((day for day in starts if day), default=None)
+    latest = min((day for day in ends if day), default=None)
+    if earliest is None or latest is None or earliest <= latest:
+        return (earliest, latest), []
+    odd = [
+        report.position
+        for report, start, end in zip(reports, starts, ends, strict=True)
+        if (start and start > latest) or (end and end < earliest)
+    ]
+    hull = (
+        None if None in starts else min(filter(None, starts)),
+        None if None in ends else max(filter(None, ends)),
+    )
+    return hull, odd
+
+
+def _shares(lines: list[Data]) -> Iterator[tuple[str, Bounds]]:
+    """Yield the bounds of each citizenship; lines with a destination bind it from below."""
+    codes = dict.fromkeys(line["citizenship"]["code"] for line in lines)
+    for code in codes:
+        own = [line for line in lines if line["citizenship"]["code"] == code]
+        parts = sum(_bounds(line["count"]).low for line in own if "destination" in line)
+        whole = [_bounds(line["count"]) for line in own if "destination" not in line]
+        stated = whole[0] if whole else UNSTATED
+        yield code, Bounds(max(stated.low, parts), stated.high)
+
+
+def _bounds(count: Data) -> Bounds:
+    return Bounds(count.get("low", 0), count.get("high"))
+
+
+def _person(person: Data) -> Person:
+    """Return the person by stream, else by name; an erased name makes somebody without one."""
+    name = person.get("name", ERASED)
+    key = person.get("person") or (None if name == ERASED else " ".join(name.casefold().split()))
+    return Person(key, frozenset(country["code"] for country in person["citizenships"]))
+
+
+RELEASES = Projection(
+    "releases",
+    1,
+    "How many people did a state free, per citizenship and per day, at least and at most?",
+    "development",
+    (releases, release_citizenships, release_merges),
+    rows,
+)
+
+
