@@ -14,7 +14,8 @@ LIMIT = 2**53 - 1
 """The largest whole number of the record's format (RFC 8785, section 3.2.2.3)."""
 
 WANTED = (
-    'a whole number, or "at least 5", "at most 5", "between 5 and 9", "about 30", "some", "unstated"'
+    'a whole number, or "at least 5", "at most 5", "between 5 and 9", "about 30", '
+    '"some", "unstated"'
 )
 
 
