@@ -1,7 +1,7 @@
 """Events of coded data sets (CAMEO, PLOVER) and snapshots of listings."""
 
-from ledger.kinds.common import DIGEST, Report, provenance, stage
-from ledger.kinds.fields import Choice, DayField, ListOf, Pattern, Text, Whole
+from ledger.kinds.common import Report, provenance, stage
+from ledger.kinds.fields import DIGEST, Choice, DayField, ListOf, Pattern, Text, Whole
 from ledger.kinds.form import Form, Group
 from ledger.kinds.kind import Kind
 

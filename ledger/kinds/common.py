@@ -142,22 +142,19 @@ class Breakdown(Field):
         return lines
 
     def is_normal(self, value: Any) -> bool:
-        if not self.lines.is_normal(value):
-            return False
-        try:
-            self._refuse_twice(value)
-        except ValidationError:
-            return False
-        return True
+        return self.lines.is_normal(value) and len(set(map(self._place, value))) == len(value)
+
+    def _place(self, line: Any) -> tuple[str, str]:
+        """Return what a breakdown may have one number for."""
+        destination = line.get("destination")
+        return line[self.key]["code"], "" if destination is None else destination["code"]
 
     def _refuse_twice(self, lines: list[Any]) -> None:
-        seen = set()
-        for line in lines:
-            place = line.get("destination", {}).get("code")
-            key = (line[self.key]["code"], place)
-            if key in seen:
-                raise ValidationError(f"{key[0]} stands there twice, wanted one number for each")
-            seen.add(key)
+        places = [self._place(line) for line in lines]
+        for index, place in enumerate(places):
+            if place in places[:index]:
+                why = f"{place[0]} stands there twice, wanted one number for each"
+                raise ValidationError(why)
 
 
 def by_citizenship() -> Breakdown:

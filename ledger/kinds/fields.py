@@ -8,7 +8,7 @@ would hand the value back unchanged. A no costs time, never correctness.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from marshmallow import ValidationError, fields
@@ -172,15 +172,10 @@ class DayField(Field):
         return normal
 
     def is_normal(self, value: Any) -> bool:
-        if type(value) is not dict or len(value) != 3:
-            return False
-        text = value.get("edtf")
         return (
-            type(text) is str
-            and value.get("earliest") == text
-            and value.get("latest") == text
-            and "1800" <= text < "2201"
-            and _is_plain_day(text)
+            type(value) is dict
+            and type(text := value.get("edtf")) is str
+            and value == _plain_day(text)
         )
 
 
@@ -203,13 +198,14 @@ class CountryField(Field):
         return {"code": country.code, "said": country.said}
 
     def is_normal(self, value: Any) -> bool:
+        if type(value) is not dict or len(value) != 2:
+            return False
+        code, said = value.get("code"), value.get("said")
         return (
-            type(value) is dict
-            and len(value) == 2
-            and type(code := value.get("code")) is str
+            type(code) is str
             and (code in CODES or code in self.extra)
-            and type(said := value.get("said")) is str
-            and (said == code or (said.isprintable() and 0 < len(said.strip()) == len(said) < 2000))
+            and type(said) is str
+            and (said == code or _is_plain_text(said, 2_000))
         )
 
 
@@ -264,14 +260,14 @@ class QuantityField(Field):
         if type(value) is not dict or "best" in value or "said" in value:
             return False
         low, high = value.get("low"), value.get("high")
-        match value.get("relation"):
-            case "exact":
-                return len(value) == 3 and type(low) is int and low == high and 0 <= low <= LIMIT
-            case "at_least":
-                return len(value) == 2 and type(low) is int and 0 <= low <= LIMIT
-            case "unstated":
-                return len(value) == 1
-        return False
+        relation = value.get("relation")
+        if relation == "unstated":
+            return len(value) == 1
+        if type(low) is not int or not 0 <= low <= LIMIT:
+            return False
+        if relation == "exact":
+            return len(value) == 3 and type(high) is int and low == high
+        return relation == "at_least" and len(value) == 2
 
 
 class ListOf(Field):
@@ -290,7 +286,7 @@ class ListOf(Field):
         errors: dict[int, Any] = {}
         normal = [self._read_item(index, item, errors) for index, item in enumerate(items)]
         if errors:
-            raise ValidationError(errors)  # type: ignore[arg-type]  # nested, as marshmallow does
+            raise ValidationError(errors)
         return normal
 
     def _read_item(self, index: int, item: Any, errors: dict[int, Any]) -> Any:
@@ -303,7 +299,10 @@ class ListOf(Field):
         if type(value) is not list or not self.least <= len(value) <= self.most:
             return False
         is_normal = self.inner.is_normal
-        return all(is_normal(item) for item in value)
+        for item in value:  # a loop, not all(): an append asks this of every report
+            if not is_normal(item):
+                return False
+        return True
 
 
 def _quantity_as_data(quantity: Quantity) -> dict[str, Any]:
@@ -341,11 +340,21 @@ def _quantity_from_parts(parts: Mapping[str, Any]) -> Quantity:
     return Quantity("unstated", said=said)
 
 
-def _is_plain_day(text: str) -> bool:
+@lru_cache(maxsize=10_000)
+def _plain_day(text: str) -> dict[str, str] | None:
+    """Return the normal form of one day that has no flag; None for all else."""
     try:
-        return len(text) == 10 and date.fromisoformat(text).isoformat() == text
-    except ValueError:
-        return False
+        day = read_day(text)
+    except BadValue:
+        return None
+    if day.flags or day.earliest != day.latest or len(text) != 10:
+        return None
+    return {"edtf": text, "earliest": text, "latest": text}
+
+
+@lru_cache(maxsize=10_000)
+def _is_plain_text(text: str, limit: int) -> bool:
+    return text.isprintable() and 0 < len(text.strip()) == len(text) <= limit
 
 
 def _is_forbidden(character: str) -> bool:

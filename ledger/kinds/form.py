@@ -6,7 +6,7 @@ from it (`Form.is_normal`), so that data made by a program costs no marshmallow 
 test does not accept goes through `Form.load`, which also words the refusals.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,6 +15,8 @@ from marshmallow import RAISE, Schema, ValidationError, missing, pre_load, valid
 from ledger.errors import BadReport, BadValue, Complaint, shown
 from ledger.events import Data
 from ledger.kinds.fields import Field, ListOf, Rule
+
+Sealed = dict[str, "Sealed | None"]
 
 
 class Form(Schema):
@@ -47,6 +49,11 @@ class Form(Schema):
         return {name: field for name, field in self.fields.items() if isinstance(field, Field)}
 
     @cached_property
+    def checks(self) -> dict[str, Callable[[Any], bool]]:
+        """The quick test of each field by name."""
+        return {name: field.is_normal for name, field in self.parts.items()}
+
+    @cached_property
     def always(self) -> frozenset[str]:
         """The names that the normal form always has: required ones and those with a default."""
         return frozenset(
@@ -59,15 +66,14 @@ class Form(Schema):
         """Return whether the data surely is in normal form; about 5 microseconds for a report."""
         if type(data) is not dict or not self.always <= data.keys():
             return False
-        parts = self.parts
-        for name, value in data.items():
-            part = parts.get(name)
-            if part is None or not part.is_normal(value):
-                return False
+        checks = self.checks
         try:
+            for name, value in data.items():
+                if not checks[name](value):
+                    return False
             for rule in self.rules:
                 rule(data)
-        except BadValue:
+        except (KeyError, BadValue):  # no such field, or a rule is broken
             return False
         return True
 
@@ -100,9 +106,14 @@ class Form(Schema):
         return form
 
     @cached_property
-    def sealed_paths(self) -> tuple[tuple[str, ...], ...]:
-        """Paths of the personal fields; `*` stands for every item of a list."""
-        return tuple(_sealed_paths(self))
+    def sealed(self) -> Sealed:
+        """Where the personal fields are: field name to None, or to what is sealed inside it."""
+        places = {name: _sealed_in(field) for name, field in self.parts.items()}
+        return {
+            name: inner
+            for name, inner in places.items()
+            if inner or self.parts[name].sealed
+        }
 
 
 class Group(Field):
@@ -122,14 +133,9 @@ class Group(Field):
         return self.form.is_normal(value)
 
 
-def _sealed_paths(form: Form) -> Iterator[tuple[str, ...]]:
-    for name, field in form.parts.items():
-        if field.sealed:
-            yield (name,)
-        elif isinstance(field, Group):
-            yield from ((name, *rest) for rest in field.form.sealed_paths)
-        elif isinstance(field, ListOf) and isinstance(field.inner, Group):
-            yield from ((name, "*", *rest) for rest in field.inner.form.sealed_paths)
+def _sealed_in(field: Field) -> Sealed | None:
+    inner = field.inner if isinstance(field, ListOf) else field
+    return inner.form.sealed or None if isinstance(inner, Group) and not field.sealed else None
 
 
 def _flattened(

@@ -1,6 +1,6 @@
 """What the ledger knows about one event type.
 
-`kinds/` has one file a family of types; each ends in a tuple of Kinds; `registry` puts them together.
+`kinds/` has one file a family of types, each ends in a tuple of Kinds; `registry` has them all.
 """
 
 from collections.abc import Callable
