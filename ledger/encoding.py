@@ -7,7 +7,7 @@ docs/format.md is the page about them. An entry is never re-serialised.
 
 import hashlib
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -15,7 +15,7 @@ import orjson
 
 from ledger.errors import BadEntry, BadReport, BadValue, Complaint, EntryTooLarge
 from ledger.events import Data, NewEvent, RecordedEvent
-from ledger.kinds.kind import Kind
+from ledger.kinds.form import Sealed
 from ledger.kinds.registry import KINDS, kind_named
 
 FORMAT = "incident-ledger/1"
@@ -44,7 +44,14 @@ def canonical(value: object) -> bytes:
     lists, and mappings whose keys are ASCII text. No floats, so sorting by bytes and by UTF-16
     units agree and no number has two spellings.
     """
-    _check_domain(value)
+    try:
+        _check_domain(value)
+    except RecursionError:
+        raise BadValue("a value nested without end", "less than a few hundred levels") from None
+    return _dumped(value)
+
+
+def _dumped(value: object) -> bytes:
     try:
         return orjson.dumps(value, option=_STRICT)
     except orjson.JSONEncodeError as refusal:
@@ -84,9 +91,7 @@ def seal(type: str, data: Data, salts: Salts) -> tuple[Data, dict[str, str]]:
     [salt, name, value]; the name is the field's JSON pointer (RFC 6901) into the data.
     """
     disclosures: dict[str, str] = {}
-    for path in _sealed_paths(type, data):
-        data = _without(data, path, "", disclosures, salts)
-    return data, disclosures
+    return _sealed(data, _personal(type, data), "", disclosures, salts), disclosures
 
 
 def disclosed(disclosure: str) -> tuple[str, Any]:
@@ -115,7 +120,9 @@ def encode(
 ) -> tuple[bytes, dict[str, str]]:
     """Return the entry, and digest to disclosure for its sealed fields.
 
-    Raises EntryTooLarge over 65,535 bytes and BadValue outside of the format's domain.
+    The event's data come from `compose`: its forms let no value outside of the format's domain
+    pass, so that is not looked for again here, under the append lock.
+    Raises EntryTooLarge over 65,535 bytes and BadValue for text with lone surrogates.
     """
     entry: Data = {
         "format": FORMAT,
@@ -128,13 +135,15 @@ def encode(
         "recorded_by": recorded_by,
         "data": event.data,
     }
-    digests = {digest(text): text for text in event.disclosures.values()}
-    if digests:
+    digests = {}
+    if event.disclosures:
+        digests = {digest(text): text for text in event.disclosures.values()}
         entry["_sd"] = dict(zip(event.disclosures, digests, strict=True))
-    for name in ("causation", "correlation"):
-        if (value := getattr(event, name)) is not None:
-            entry[name] = value
-    raw = canonical(entry)
+    if event.causation is not None:
+        entry["causation"] = event.causation
+    if event.correlation is not None:
+        entry["correlation"] = event.correlation
+    raw = _dumped(entry)
     if len(raw) > ENTRY_LIMIT:
         raise EntryTooLarge(event.stream, len(raw), ENTRY_LIMIT)
     return raw, digests
@@ -221,30 +230,35 @@ def _with_normal_report(fields: Data) -> Data:
         raise BadReport(inner) from None
 
 
-def _sealed_paths(type: str, data: Data) -> Iterator[tuple[str, ...]]:
-    yield from KINDS[type].form.sealed_paths
+def _personal(type: str, data: Data) -> Sealed:
+    """Return where the personal fields of an event are; in a correction also the report's."""
+    personal = KINDS[type].form.sealed
     if type == "ReportCorrected":
-        inner: Kind = KINDS[data["type"]]
-        yield from (("report", *path) for path in inner.form.sealed_paths)
+        return {**personal, "report": KINDS[data["type"]].form.sealed}
+    return personal
 
 
-def _without(
-    data: Any, path: tuple[str, ...], pointer: str, disclosures: dict[str, str], salts: Salts
-) -> Any:
-    step, rest = path[0], path[1:]
-    if step == "*":
-        return [
-            _without(item, rest, f"{pointer}/{index}", disclosures, salts)
-            for index, item in enumerate(data)
-        ]
-    if step not in data:
-        return data
-    here = f"{pointer}/{step}"
-    if not rest:
-        disclosures[here] = _disclosure(here, data[step], salts())
-        return {name: value for name, value in data.items() if name != step}
-    inner = _without(data[step], rest, here, disclosures, salts)
-    return data if inner is data[step] else {**data, step: inner}
+def _sealed(
+    data: Data, personal: Sealed, pointer: str, disclosures: dict[str, str], salts: Salts
+) -> Data:
+    public = data
+    for name, inner in personal.items():
+        if name not in data:
+            continue
+        value, here = data[name], f"{pointer}/{name}"
+        if inner is None:
+            disclosures[here] = _disclosure(here, value, salts())
+            public = {key: kept for key, kept in public.items() if key != name}
+        elif type(value) is list:
+            if value:
+                items = [
+                    _sealed(item, inner, f"{here}/{index}", disclosures, salts)
+                    for index, item in enumerate(value)
+                ]
+                public = {**public, name: items}
+        elif (part := _sealed(value, inner, here, disclosures, salts)) is not value:
+            public = {**public, name: part}
+    return public
 
 
 def _disclosure(pointer: str, value: Any, salt: bytes) -> str:
