@@ -1,30 +1,30 @@
 """Appending: all events of a batch or none, over one or several streams.
 
-Takes NewEvents (from `intake`) and a connection from `connect.writing`; hands on a Receipt for each.
+Takes NewEvents (from `intake`) and a connection from `connect.writing`; hands on their Receipts.
 The tree of leaf hashes grows in the same transaction, which the caller commits.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
+import orjson
 import sqlalchemy as sa
 
-from ledger import tables
 from ledger.encoding import disclosed, encode, says_the_same, unsealed
 from ledger.errors import CouldNot, IdConflict, WrongExpectedVersion
 from ledger.events import Data, NewEvent
 from ledger.merkle import Frontier, extend, frontier_from_bytes, frontier_to_bytes, leaf_hash, root
 from ledger.store.connect import holds_append_lock
-from ledger.store.read import stream_versions, with_ids
+from ledger.store.read import with_ids
+from ledger.store.statements import STATEMENTS
 
 Clock = Callable[[], datetime]
 """Hands out the time now, aware of its zone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Where an event stands in the log; the same for a first append and for its retry."""
 
     position: int
@@ -36,10 +36,15 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The log's end, read under the append lock."""
+    """What an append must know of the log, read under the append lock."""
 
     frontier: Frontier
     recorded_at: str
+    """Of the last event."""
+    has_some: bool
+    """Whether any of the events is in the log already."""
+    versions: dict[str, int]
+    """The last stream_version of each stream that is touched; a new one is left out."""
 
 
 def append(
@@ -61,15 +66,15 @@ def append(
     transaction has been committed. Costs one INSERT and one UPDATE for the whole batch.
     """
     assert holds_append_lock(connection), "append needs a connection from store.connect.writing"
-    known = _recorded_already(connection, events)
+    log = _look(connection, events, expected or {})
+    known = _recorded_already(connection, events) if log.has_some else {}
     fresh = _once_each([event for event in events if event.id not in known])
-    versions = stream_versions(connection, {event.stream for event in fresh} | {*(expected or ())})
     retried = {event.stream for event in events} - {event.stream for event in fresh}
     for stream, version in (expected or {}).items():
-        if stream not in retried and versions.get(stream, 0) != version:
-            raise WrongExpectedVersion(stream, versions.get(stream, 0), version)
+        if stream not in retried and log.versions.get(stream, 0) != version:
+            raise WrongExpectedVersion(stream, log.versions.get(stream, 0), version)
     if fresh:
-        known |= _write(connection, fresh, versions, recorded_by, clock())
+        known |= _write(connection, log, fresh, recorded_by, clock())
     return [known[event.id] for event in events]
 
 
@@ -114,65 +119,56 @@ def _whole(event: NewEvent) -> Data:
     return unsealed(event.data, dict(map(disclosed, event.disclosures.values())))
 
 
+def _look(
+    connection: sa.Connection, events: Sequence[NewEvent], expected: Mapping[str, int]
+) -> Log:
+    ids = [event.id for event in events]
+    streams = list({event.stream for event in events} | expected.keys())
+    sql = STATEMENTS[connection.dialect.name].look
+    frontier, recorded_at, has_some = None, "", False
+    versions: dict[str, int] = {}
+    for what, name, number, blob in connection.exec_driver_sql(
+        sql, (_many(connection, ids), _many(connection, streams))
+    ):
+        if what == "stream":
+            versions[name] = number
+        elif what == "id":
+            has_some = True
+        else:
+            frontier, recorded_at = frontier_from_bytes(number, blob), name
+    if frontier is None:
+        raise CouldNot("append", "the row of tree_head is gone; verify this ledger")
+    return Log(frontier, recorded_at, has_some, versions)
+
+
 def _write(
     connection: sa.Connection,
+    log: Log,
     events: Sequence[NewEvent],
-    versions: dict[str, int],
     recorded_by: str,
     now: datetime,
 ) -> dict[str, Receipt]:
-    log = read_log(connection)
     recorded_at = max(format_time(now), log.recorded_at)  # a clock set back changes no order
-    receipts, rows, sealed = {}, [], []
-    position = log.frontier.size
-    for event in events:
-        position += 1
-        version = versions[event.stream] = versions.get(event.stream, 0) + 1
+    receipts, rows, sealed, leaves = {}, [], [], []
+    for position, event in enumerate(events, start=log.frontier.size + 1):
+        version = log.versions[event.stream] = log.versions.get(event.stream, 0) + 1
         entry, digests = encode(event, version, recorded_at, recorded_by)
-        rows.append(_row(position, event, version, recorded_at, entry))
-        sealed += [
-            {"position": position, "digest": digest, "disclosure": text}
-            for digest, text in digests.items()
-        ]
+        leaf = leaf_hash(entry)
+        leaves.append(leaf)
+        rows.append((position, event.id, event.stream, version, event.type, event.type_version,
+                     recorded_at, entry, leaf))
+        sealed += [(position, digest, text) for digest, text in digests.items()]
         receipts[event.id] = Receipt(position, event.id, event.stream, version, recorded_at)
-    connection.execute(sa.insert(tables.events), rows)
+    sql = STATEMENTS[connection.dialect.name]
+    connection.exec_driver_sql(sql.insert_event, rows)
     if sealed:
-        connection.execute(sa.insert(tables.disclosures), sealed)
-    frontier = extend(log.frontier, [row["leaf_hash"] for row in rows])
-    _move_head(connection, frontier, recorded_at)
+        connection.exec_driver_sql(sql.insert_disclosure, sealed)
+    frontier = extend(log.frontier, leaves)
+    moved = (frontier.size, root(frontier), frontier_to_bytes(frontier), recorded_at)
+    connection.exec_driver_sql(sql.move_head, moved)
     return receipts
 
 
-def _row(
-    position: int, event: NewEvent, version: int, recorded_at: str, entry: bytes
-) -> dict[str, Any]:
-    return {
-        "position": position,
-        "id": event.id,
-        "stream": event.stream,
-        "stream_version": version,
-        "type": event.type,
-        "type_version": event.type_version,
-        "recorded_at": recorded_at,
-        "entry": entry,
-        "leaf_hash": leaf_hash(entry),
-    }
-
-
-def read_log(connection: sa.Connection) -> Log:
-    """Return the end of the log: its tree's frontier and the time of its last event."""
-    row = connection.execute(sa.select(tables.tree_head)).one_or_none()
-    if row is None:
-        raise CouldNot("append", "the row of tree_head is gone; verify this ledger")
-    return Log(frontier_from_bytes(row.size, row.frontier), row.recorded_at)
-
-
-def _move_head(connection: sa.Connection, frontier: Frontier, recorded_at: str) -> None:
-    connection.execute(
-        sa.update(tables.tree_head).values(
-            size=frontier.size,
-            root=root(frontier),
-            frontier=frontier_to_bytes(frontier),
-            recorded_at=recorded_at,
-        )
-    )
+def _many(connection: sa.Connection, values: list[str]) -> object:
+    """Return the values as one parameter: an array on PostgreSQL, JSON on SQLite."""
+    return values if connection.dialect.name == "postgresql" else orjson.dumps(values).decode()

@@ -18,6 +18,11 @@ APPEND_LOCK = 0x1ED6E12
 BUSY_TIMEOUT_MS = 60_000
 """How long a writer waits for another one on SQLite."""
 
+CACHE_KIB = 32_768
+"""Pages that a SQLite connection keeps: the inner pages of the indexes of millions of events."""
+CHECKPOINT_PAGES = 8_000
+"""The WAL is copied into the SQLite file when it has grown by this many pages (32 MB)."""
+
 _WRITES = "ledger_writes"
 
 
@@ -101,6 +106,8 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA recursive_triggers = ON")
     cursor.execute("PRAGMA secure_delete = ON")
+    cursor.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     cursor.close()
 
 

@@ -133,16 +133,6 @@ def read_by_stream(
         stream, version = rows[-1].stream, rows[-1].stream_version
 
 
-def stream_versions(connection: sa.Connection, streams: Iterable[str]) -> dict[str, int]:
-    """Return the last stream_version of each stream; one without events is left out."""
-    query = (
-        sa.select(_events.stream, sa.func.max(_events.stream_version))
-        .where(among(connection, _events.stream, sorted(set(streams))))
-        .group_by(_events.stream)
-    )
-    return {stream: version for stream, version in connection.execute(query)}
-
-
 def read_head(connection: sa.Connection) -> TreeHead:
     """Return the tree size and root hash after the last event."""
     row = connection.execute(sa.select(tables.tree_head)).one_or_none()
@@ -167,7 +157,7 @@ def streams_at(connection: sa.Connection, positions: Sequence[int]) -> dict[int,
     query = sa.select(_events.position, _events.stream).where(
         among(connection, _events.position, positions)
     )
-    return {position: stream for position, stream in connection.execute(query)}
+    return {row.position: row.stream for row in connection.execute(query)}
 
 
 def among(
