@@ -3,17 +3,16 @@
 Takes what each live report says about how many (`Claim`) and hands on `Bounded`: the total, the
 persons under each citizenship, and the claims that contradict each other. Opens nothing.
 
-A *world* is a group of persons, each of whom holds a set of citizenships; a claim rules some worlds
-out. The bounds are how far the counts reach over the worlds that all the claims allow. Where there
-is none, the development is disputed.
+A world is a group of persons, each with a set of citizenships. The bounds are how far the counts
+reach over the worlds that every claim allows; where there is none, the development is disputed.
 
 Assumption, to be printed with every answer: a person holds one citizenship, unless a report lists
 that person with several. So the persons with several citizenships are exactly the listed ones.
 
-Persons are told apart by their key. Without a key, a person is somebody else than the others on
-the same list, and may be anybody on another one. So a list asks for as many persons, as many
-holders of each citizenship and as many persons of each set of several as it shows; all the keyed
-persons, each with the union of what is said of them, are one more list.
+Persons are told apart by their key. Without one, a person differs from the others on the same list
+and may be anybody on another. So a list asks for as many persons, as many holders of a citizenship
+and as many persons of one set of several as it shows; all persons with a key are one more list,
+each under the union of what is said of them.
 
 Let `y` count the holders of one citizenship only, `rest` those of none in view, `n` the persons of
 several, `d` those of them who hold the citizenship in question. Each leaf occurs once in
@@ -27,7 +26,7 @@ citizenships loosens the assumption: only such a report can agree with the other
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import chain, combinations
 from operator import gt
 from typing import NamedTuple
 
@@ -80,8 +79,7 @@ class Bounded:
 
     total: Bounds
     citizenships: dict[str, Bounds]
-    """Sorted: each that a claim lists or a listed person holds, and the state's own where a claim
-    gives the number of foreigners, which says something about it."""
+    """Sorted: what a claim lists or a listed person holds; the state, if foreigners are counted."""
     other: Bounds
     """Persons under any one citizenship that is not in `citizenships`."""
     disputed: bool
@@ -93,12 +91,12 @@ def bound(claims: Sequence[Claim], state: str | None) -> Bounded:
     """Return the bounds that the claims support together; without claims, no bounds at all.
 
     Where the claims cannot all hold, the bounds are the hull over the maximal sets of claims that
-    can, and `positions` are the claims that are not in each of these sets: the members of the
-    minimal contradictions. A claim that contradicts itself is a set of its own (`_as_stated`).
+    can; `positions` are the claims outside any of these sets, that is the members of the minimal
+    contradictions. A claim that contradicts itself is a set of its own (see `_as_stated`).
 
-    Cost: linear in the claims where they agree; in a dispute, every subset of the contested claims
-    up to `EXACT_UP_TO` of them, and beyond that quadratic, with bounds that are never narrower
-    than the exact ones and positions that may be too many.
+    Cost: linear in the claims where they agree; in a dispute, every subset of the contested ones.
+    Of more than `EXACT_UP_TO` contested claims the cost is cubic, and the answer may be wider than
+    exact and name too many positions, but is never narrower.
     """
     view = _view(claims, state)
     return _agree(claims, view) or _disputed(claims, view)
@@ -126,63 +124,52 @@ def _view(claims: Iterable[Claim], state: str | None) -> _View:
     return _View(sorted(names | {state}), state, tree)
 
 
-class _Sums(NamedTuple):
-    """The least and the most of each sum."""
+_Held = frozenset[str]
+_Counts = Counter[str]
+_Sums = tuple[dict[str, int], dict[str, int]]  # The least and the most of each sum.
+_Beside = Mapping[str, tuple[str, int, int]]  # The sum that each is in, and the others in it.
+_Readings = tuple[list[Bounded], set[int]]
 
-    lows: dict[str, int]
-    highs: dict[str, int]
 
-
-def _agree(
-    claims: Sequence[Claim], view: _View, loose: Counter[str] | None = None
-) -> Bounded | None:
+def _agree(claims: Sequence[Claim], view: _View, loose: _Counts | None = None) -> Bounded | None:
     """Return the bounds under which all the claims hold, or None where no world fits them all.
 
     With `loose`, any number of persons up to it may hold several citizenships, so that the bounds
     also cover each larger set of claims.
     """
-    sums = _stated(claims, view)
-    least = most = Counter[str]()
-    sets = Counter[frozenset[str]]()
-    if any(claim.persons for claim in claims):
-        asked, sets = _people(claims)
-        _raise_to(sums, asked)
-        least = most = _several(sets)
+    asked, sets = _people(claims)
+    least = most = _several(sets)
     if loose is not None:
         least, most, sets = Counter(), loose, Counter()
+    sums = _stated(claims, view, asked)
     if most:
         _shift(sums, -1, most, least)
     if not _close(sums, claims, sets) or not _settle(sums, view):
         return None
     if most:
         _shift(sums, 1, least, most)
-    return _bounded(sums, view)
+    lows, highs = sums
+    citizenships = {name: _bounds(lows[name], highs[name]) for name in view.names}
+    # However many must hold something else, any one other citizenship may be held by nobody.
+    other = _bounds(0, highs[_REST])
+    return Bounded(_bounds(lows[_TOTAL], highs[_TOTAL]), citizenships, other, False, ())
 
 
-def _stated(claims: Iterable[Claim], view: _View) -> _Sums:
-    """Return what the claims say about each sum, in holders of each citizenship."""
-    lows = dict.fromkeys(view.names, 0)
-    lows[_REST] = lows[_FOREIGN] = lows[_TOTAL] = 0
-    highs = dict.fromkeys(lows, _ENDLESS)
-    for claim in claims:
-        said = [*claim.citizenships.items(), (_TOTAL, claim.total)]
-        if view.state is not None:
-            said.append((_FOREIGN, claim.foreign))
-        for name, stated in said:
-            low, high = stated.low, stated.high
-            if low > lows[name]:
-                lows[name] = low
-            if high is not None and high < highs[name]:
-                highs[name] = high
-    return _Sums(lows, highs)
+def _bounds(low: int, high: int) -> Bounds:
+    return Bounds(low, None if high >= _ENDLESS else high)
 
 
-def _people(claims: Iterable[Claim]) -> tuple[Counter[str], Counter[frozenset[str]]]:
+def _end(stated: Bounds) -> int:
+    return _ENDLESS if stated.high is None else stated.high
+
+
+def _people(claims: Iterable[Claim]) -> tuple[_Counts, Counter[_Held]]:
     """Return what lists of persons ask for: holders and persons, and persons of several."""
-    known = _known(claims)
-    asked: Counter[str] = Counter()
-    sets: Counter[frozenset[str]] = Counter()
-    for roster in [list(known.values()), *(_roster(claim, known) for claim in claims)]:
+    asked, sets = _Counts(), Counter[_Held]()
+    lists = [claim.persons for claim in claims if claim.persons]
+    if not lists:
+        return asked, sets
+    for roster in _rosters(lists):
         holders = Counter(name for held in roster for name in held)
         holders[_TOTAL] = len(roster)
         asked |= holders
@@ -190,49 +177,61 @@ def _people(claims: Iterable[Claim]) -> tuple[Counter[str], Counter[frozenset[st
     return asked, sets
 
 
-def _known(claims: Iterable[Claim]) -> dict[str, frozenset[str]]:
-    """Return every keyed person with all the citizenships that any list gives: they add up."""
-    known: dict[str, frozenset[str]] = {}
-    for claim in claims:
-        for person in claim.persons:
-            if person.key is not None:
-                known[person.key] = known.get(person.key, frozenset()) | person.citizenships
-    return known
+def _rosters(lists: Iterable[Iterable[Person]]) -> list[list[_Held]]:
+    """Return who is on each list and, first, all with a key: what is said of them adds up."""
+    known: dict[str | None, _Held] = {}
+    for person in chain.from_iterable(lists):
+        known[person.key] = known.get(person.key, frozenset()) | person.citizenships
+    known.pop(None, None)
+    rosters = [list(known.values())]
+    for persons in lists:
+        nameless = [person.citizenships for person in persons if person.key is None]
+        keys = {person.key for person in persons} - {None}
+        rosters.append([known[key] for key in keys] + nameless)
+    return rosters
 
 
-def _roster(claim: Claim, known: Mapping[str, frozenset[str]]) -> list[frozenset[str]]:
-    keys = {person.key for person in claim.persons if person.key is not None}
-    nameless = [person.citizenships for person in claim.persons if person.key is None]
-    return [known[key] for key in keys] + nameless
-
-
-def _several(sets: Counter[frozenset[str]]) -> Counter[str]:
+def _several(sets: Counter[_Held]) -> _Counts:
     """Return how many of each sum hold several citizenships: all of them are foreign to a state."""
-    counted: Counter[str] = Counter()
+    counted = _Counts()
     for held, number in sets.items():
         counted.update(dict.fromkeys([*held, _FOREIGN, _TOTAL], number))
     return counted
 
 
-def _raise_to(sums: _Sums, asked: Counter[str]) -> None:
-    for name, number in asked.items():
-        sums.lows[name] = max(sums.lows[name], number)
+def _stated(claims: Iterable[Claim], view: _View, asked: _Counts) -> _Sums:
+    """Return what the claims say, and the lists ask for, of each sum in holders."""
+    lows = dict.fromkeys([*view.names, _REST, _FOREIGN, _TOTAL], 0)
+    highs = dict.fromkeys(lows, _ENDLESS)
+    lows.update(asked)
+    for claim in claims:
+        said = [*claim.citizenships.items(), (_TOTAL, claim.total)]
+        if view.state is not None:
+            said.append((_FOREIGN, claim.foreign))
+        for name, stated in said:
+            if stated.low > lows[name]:
+                lows[name] = stated.low
+            if stated.high is not None and stated.high < highs[name]:
+                highs[name] = stated.high
+    return lows, highs
 
 
-def _shift(sums: _Sums, sign: int, lows: Counter[str], highs: Counter[str]) -> None:
+def _shift(sums: _Sums, sign: int, by_lows: _Counts, by_highs: _Counts) -> None:
     """Leave out (-1) or put back (1) those who hold several citizenships."""
-    for name, low in sums.lows.items():
-        sums.lows[name] = max(0, low + sign * lows[name])
-        if sums.highs[name] < _ENDLESS:
-            sums.highs[name] += sign * highs[name]
+    lows, highs = sums
+    for name, low in lows.items():
+        lows[name] = max(0, low + sign * by_lows[name])
+        if highs[name] < _ENDLESS:
+            highs[name] += sign * by_highs[name]
 
 
-def _close(sums: _Sums, claims: Iterable[Claim], sets: Iterable[frozenset[str]]) -> bool:
+def _close(sums: _Sums, claims: Iterable[Claim], sets: Iterable[_Held]) -> bool:
     """Leave nobody outside the exhaustive breakdowns; False where a person of several is."""
+    _, highs = sums
     for claim in claims:
         if claim.exhaustive and claim.citizenships:
-            for name in sums.highs.keys() - claim.citizenships.keys() - {_FOREIGN, _TOTAL}:
-                sums.highs[name] = min(sums.highs[name], 0)
+            for name in highs.keys() - claim.citizenships.keys() - {_FOREIGN, _TOTAL}:
+                highs[name] = min(highs[name], 0)
             if any(held.isdisjoint(claim.citizenships) for held in sets):
                 return False
     return True
@@ -241,13 +240,9 @@ def _close(sums: _Sums, claims: Iterable[Claim], sets: Iterable[frozenset[str]])
 def _settle(sums: _Sums, view: _View) -> bool:
     """Narrow every sum to what the others leave; False where they leave nothing."""
     lows, highs = sums
+    _add_up(sums, view)
     if any(map(gt, lows.values(), highs.values())):
         return False
-    for whole, parts in view.tree:
-        lows[whole] = max(lows[whole], sum([lows[part] for part in parts]))
-        highs[whole] = min(highs[whole], sum([highs[part] for part in parts]))
-        if lows[whole] > highs[whole]:
-            return False
     for whole, parts in reversed(view.tree):
         room = highs[whole] - sum([lows[part] for part in parts])
         need = lows[whole] - sum([highs[part] for part in parts])
@@ -260,31 +255,30 @@ def _settle(sums: _Sums, view: _View) -> bool:
     return True
 
 
-def _bounded(sums: _Sums, view: _View) -> Bounded:
-    def bounds(name: str) -> Bounds:
-        high = sums.highs[name]
-        return Bounds(sums.lows[name], None if high >= _ENDLESS else high)
-
-    citizenships = {name: bounds(name) for name in view.names}
-    # However many must hold something else, any one other citizenship may be held by nobody.
-    return Bounded(bounds(_TOTAL), citizenships, replace(bounds(_REST), low=0), False, ())
+def _add_up(sums: _Sums, view: _View) -> None:
+    lows, highs = sums
+    for whole, parts in view.tree:
+        lows[whole] = max(lows[whole], sum([lows[part] for part in parts]))
+        highs[whole] = min(highs[whole], sum([highs[part] for part in parts]))
 
 
 def _disputed(claims: Iterable[Claim], view: _View) -> Bounded:
     groups = _distinct(claims)
     distinct = [group[0] for group in groups]
-    contested = _contested(distinct, view)
+    _, sets = _people(distinct)
+    # Any set of the claims knows at most all with a key, and all that one list has without.
+    most = _several(sets + sets)
+    contested = _contested(distinct, view, most)
     read = _exactly if len(contested) <= EXACT_UP_TO else _roughly
-    readings, disagree = read(distinct, contested, view)
+    readings, disagree = read(distinct, contested, view, most)
     positions = sorted(claim.position for index in disagree for claim in groups[index])
-    hull = {name: _around([one.citizenships[name] for one in readings]) for name in view.names}
-    total, other = ([one.total for one in readings], [one.other for one in readings])
-    return Bounded(_around(total), hull, _around(other), True, tuple(positions))
 
+    def around(many: Sequence[Bounds]) -> Bounds:
+        return _bounds(min(one.low for one in many), max(map(_end, many)))
 
-def _around(many: Sequence[Bounds]) -> Bounds:
-    highs = [one.high for one in many if one.high is not None]
-    return Bounds(min(one.low for one in many), max(highs) if len(highs) == len(many) else None)
+    total, other = [one.total for one in readings], [one.other for one in readings]
+    hull = {name: around([one.citizenships[name] for one in readings]) for name in view.names}
+    return Bounded(around(total), hull, around(other), True, tuple(positions))
 
 
 def _distinct(claims: Iterable[Claim]) -> list[list[Claim]]:
@@ -298,17 +292,12 @@ def _distinct(claims: Iterable[Claim]) -> list[list[Claim]]:
     return list(groups.values())
 
 
-_Readings = tuple[list[Bounded], set[int]]
-
-
-def _exactly(claims: list[Claim], contested: set[int], view: _View) -> _Readings:
+def _exactly(claims: list[Claim], contested: set[int], view: _View, most: _Counts) -> _Readings:
     """Return a reading of every maximal set of claims that can hold, and who is not in all."""
     calm = set(range(len(claims))) - contested
-    # To list a person with several citizenships can settle what two other claims contradict, so
-    # only without persons is a set out of the question because it holds such two.
-    few = [] if any(claim.persons for claim in claims) else [1, 2]
-    pairs = (set(chosen) for size in few for chosen in combinations(contested, size))
-    apart = [chosen for chosen in pairs if _agree([claims[one] for one in chosen], view) is None]
+    # Only where nobody can hold several citizenships does no third claim settle a contradiction.
+    few = [set(chosen) for size in (1, 2) for chosen in combinations(contested, size) if not most]
+    apart = [chosen for chosen in few if _agree([claims[one] for one in chosen], view) is None]
     maximal: list[set[int]] = []
     readings: list[Bounded] = []
     for size in range(len(contested), -1 if calm else 0, -1):
@@ -319,10 +308,8 @@ def _exactly(claims: list[Claim], contested: set[int], view: _View) -> _Readings
             if reading is not None:
                 maximal.append(chosen)
                 readings.append(reading)
-    hopeless = contested.difference(*maximal)
-    readings += [_as_stated(claims[index], view) for index in hopeless]
-    agreed = maximal[0].intersection(*maximal) if maximal else set()
-    return readings, contested - agreed
+    readings += [_as_stated(claims[one], view) for one in contested.difference(*maximal)]
+    return readings, contested.difference(maximal[0].intersection(*maximal) if maximal else ())
 
 
 def _as_stated(claim: Claim, view: _View) -> Bounded:
@@ -331,106 +318,87 @@ def _as_stated(claim: Claim, view: _View) -> Bounded:
     Each number is as stated, stretched to the nearest one that the rest of the claim allows: a
     total of 14 beside an exhaustive breakdown that adds up to 13 is read as 13 to 14.
     """
-    without = _agree([replace(claim, total=UNSTATED)], view)
-    total = _stretched(claim.total, without.total if without else None)
-    closed = claim.exhaustive and claim.citizenships
-    other = Bounds(0, 0 if closed else total.high)
+    freed = _agree([replace(claim, total=UNSTATED)], view)
+    total = _stretched(claim.total, freed.total if freed else None)
+    other = Bounds(0, 0 if claim.exhaustive and claim.citizenships else total.high)
     asked, _ = _people([claim])
     citizenships = {}
     for name in view.names:
-        stated = claim.citizenships.get(name)
-        if stated is None:
-            high = None if other.high is None else max(asked[name], other.high)
-            citizenships[name] = Bounds(asked[name], high)
-            continue
-        freed = replace(claim, citizenships={**claim.citizenships, name: UNSTATED})
-        without = _agree([freed], view)
-        citizenships[name] = _stretched(stated, without.citizenships[name] if without else None)
+        citizenships[name] = _bounds(asked[name], max(asked[name], _end(other)))
+        if name in claim.citizenships:
+            rest = {**claim.citizenships, name: UNSTATED}
+            freed = _agree([replace(claim, citizenships=rest)], view)
+            allowed = freed.citizenships[name] if freed else None
+            citizenships[name] = _stretched(claim.citizenships[name], allowed)
     return Bounded(total, citizenships, other, True, (claim.position,))
 
 
 def _stretched(stated: Bounds, allowed: Bounds | None) -> Bounds:
-    low, high = stated.low, stated.high
-    if high is not None and high < low:
-        low, high = high, low
-    if allowed is not None and high is not None and allowed.low > high:
-        high = allowed.low
-    if allowed is not None and allowed.high is not None and allowed.high < low:
-        low = allowed.high
-    return Bounds(low, high)
+    low, high = sorted((stated.low, _end(stated)))
+    if allowed is None:
+        return _bounds(low, high)
+    return _bounds(min(low, _end(allowed)), max(high, allowed.low))
 
 
-def _roughly(claims: list[Claim], contested: set[int], view: _View) -> _Readings:
-    """Return one reading for each contested claim, beside all the claims that are not.
+def _roughly(claims: list[Claim], contested: set[int], view: _View, most: _Counts) -> _Readings:
+    """Return a reading of each contested claim, beside the claims that nothing can part it from.
 
-    Every maximal set holds all the uncontested claims, and a contested one if any can stand
-    beside them; so the hull over these readings is never narrower than the exact hull.
+    A maximal set lies within what can stand beside each of its members, and holds all of that
+    which is not contested there; so the hull of these readings is never narrower than the exact.
     """
+    alone = [claims[index] for index in contested]
+    together = []
+    for claim in alone:
+        near = [other for other in claims if most or _agree([claim, other], view)]
+        doubtful = _contested(near, view, most)
+        together.append([it for at, it in enumerate(near) if at not in doubtful or it is claim])
     calm = [claim for index, claim in enumerate(claims) if index not in contested]
-    most = _several_at_most(claims)
-    readings = []
-    for claim in (claims[index] for index in sorted(contested)):
-        readings.append(_agree([*calm, claim], view, most))
-        if _agree([claim], view) is None:
-            readings.append(_as_stated(claim, view))
-    if calm and not any(_agree([*calm, claims[index]], view) for index in contested):
-        readings.append(_agree(calm, view, most))
-    return [reading for reading in readings if reading is not None], contested
+    if not any(_agree([*calm, claim], view) for claim in alone):
+        together.append(calm)
+    readings = [_as_stated(claim, view) for claim in alone if _agree([claim], view) is None]
+    readings += filter(None, [_agree(chosen, view, most) for chosen in together if chosen])
+    return readings, contested
 
 
-def _several_at_most(claims: Sequence[Claim]) -> Counter[str]:
-    """Return how many can hold several citizenships, for each sum, under any set of claims."""
-    sets: Counter[frozenset[str]] = Counter()
-    for claim in claims:
-        sets |= Counter(one.citizenships for one in claim.persons if one.key is None)
-    sets.update(_known(claims).values())
-    return _several(Counter({held: sets[held] for held in sets if len(held) > 1}))
-
-
-def _contested(claims: Sequence[Claim], view: _View) -> set[int]:
+def _contested(claims: Sequence[Claim], view: _View, most: _Counts) -> set[int]:
     """Return the claims that may take part in a contradiction, by the strictest reading.
 
     On a tree of sums, a contradiction is an end of one sum against ends of sums below it, so it is
     enough to hold each end that a claim states against the strictest ends that any claim states.
     """
-    most, (asked, _) = _several_at_most(claims), _people(claims)
-    every = _strictly(claims, asked, most, view)
+
+    def strictly(claims: Sequence[Claim], asked: _Counts) -> _Sums:
+        sums = _stated(claims, view, asked)
+        _shift(sums, -1, Counter(), most)
+        _close(sums, claims, ())
+        return sums
+
+    asked, _ = _people(claims)
+    every, (lows, highs) = strictly(claims, asked), strictly(claims, asked)
+    _add_up((lows, highs), view)
+    beside = {}
+    for whole, parts in view.tree:
+        low, high = sum([lows[part] for part in parts]), sum([highs[part] for part in parts])
+        beside.update({part: (whole, low - lows[part], high - highs[part]) for part in parts})
     found = set()
     for index, claim in enumerate(claims):
-        own = _strictly([claim], asked if claim.persons else Counter(), most, view)
+        own = strictly([claim], asked if claim.persons else Counter())
         # A person with several citizenships changes the sums of all the other claims.
-        if (most and (claim.persons or claim.exhaustive)) or _clashes(own, every, view):
+        changes = most and (claim.persons or claim.exhaustive)
+        if changes or _clashes(own, (lows, highs), every, beside):
             found.add(index)
     return found
 
 
-def _strictly(
-    claims: list[Claim], asked: Counter[str], most: Counter[str], view: _View
-) -> _Sums:
-    sums = _stated(claims, view)
-    _raise_to(sums, asked)
-    _shift(sums, -1, Counter(), most)
-    _close(sums, claims, ())
-    return sums
-
-
-def _clashes(own: _Sums, every: _Sums, view: _View) -> bool:
-    """Say whether an end of one claim is past what the ends of all the claims leave for it."""
-    lows, highs = dict(every.lows), dict(every.highs)
-    above = {}
-    for whole, parts in view.tree:
-        above.update(dict.fromkeys(parts, (whole, parts)))
-        lows[whole] = max(lows[whole], sum([lows[part] for part in parts]))
-        highs[whole] = min(highs[whole], sum([highs[part] for part in parts]))
-    for name in [*above, _TOTAL]:
-        low, high, at = own.lows[name], own.highs[name], name
-        if high < lows[name] or low > max(0, highs[name]):
+def _clashes(own: _Sums, below: _Sums, every: _Sums, beside: _Beside) -> bool:
+    """Say whether an end in `own` is past what is stated below it, or of a sum that it is in."""
+    for at, low, high in zip(own[0], own[0].values(), own[1].values(), strict=True):
+        stated, whole = low > 0, at
+        if high < below[0][at] or (stated and low > below[1][at]):
             return True
-        while at in above:
-            whole, parts = above[at]
-            low += sum([lows[part] for part in parts if part != at])
-            high += sum([highs[part] for part in parts if part != at])
-            if high < every.lows[whole] or (own.lows[name] and low > every.highs[whole]):
+        while whole in beside and (stated or high < _ENDLESS):
+            whole, others_low, others_high = beside[whole]
+            low, high = low + others_low, high + others_high
+            if high < every[0][whole] or (stated and low > every[1][whole]):
                 return True
-            at = whole
     return False
