@@ -91,7 +91,7 @@ def _read_header(fields: Data, complaints: list[Complaint]) -> dict[str, Any]:
 
 
 def _read_stream(kind: Kind, fields: Data, complaints: list[Complaint]) -> str | None:
-    """Return the stream's full name; the report gives it as `development: by-release-2025-12-13`."""
+    """Return the stream's full name; a report has it as `development: by-release-2025-12-13`."""
     given = [name for name in CATEGORIES if name in fields and name not in kind.form.parts]
     wanted = [kind.category] if kind.category != SAME_STREAM else given[:1]
     for name in given:

@@ -1,7 +1,7 @@
 """The desk: what a file's reports are checked against while the append lock is held.
 
-Takes Candidates (from `composing`) one after the other; hands the accepted ones to the store. It knows
-the streams that the file touches as they will be once the reports before are recorded.
+Takes Candidates (from `composing`) one after the other; hands the accepted ones to the store. It
+knows the streams that the file touches as they will be once the reports before are recorded.
 """
 
 from collections.abc import Callable, Iterable
@@ -72,8 +72,8 @@ class Desk:
         candidates = list(candidates)
         if len(self._streams) > STREAMS_AT_MOST:
             self._streams.clear()
-        at = {c.data["position"] for c in candidates if "position" in c.data} - self._stream_at.keys()
-        self._stream_at |= streams_at(self._connection, sorted(at))
+        at = {c.data["position"] for c in candidates if "position" in c.data}
+        self._stream_at |= streams_at(self._connection, sorted(at - self._stream_at.keys()))
         ids = [candidate.id for candidate in candidates if candidate.id is not None]
         self._by_id |= with_ids(self._connection, ids)
         named = {candidate.stream for candidate in candidates if candidate.stream}

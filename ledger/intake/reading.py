@@ -1,8 +1,8 @@
 """Files of reports, read one report at a time: NDJSON (a report a line) or YAML.
 
-Takes bytes; hands on a Draft for each report, with the line it begins on, or a BadDraft for one that
-cannot be read. docs/recording.md describes the form. Nothing is guessed: a float, a key that stands
-twice, text that is not UTF-8 are refused and named by their line.
+Takes bytes; hands on a Draft for each report, with the line it begins on, or a BadDraft for one
+that cannot be read. docs/recording.md describes the form. Nothing is guessed: a float, a key that
+stands twice, text that is not UTF-8 are refused and named by their line.
 """
 
 import json

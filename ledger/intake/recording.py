@@ -10,7 +10,7 @@ be recorded twice. To repeat a report on purpose, give it an `id` of its own.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 
 import sqlalchemy as sa
 
@@ -77,29 +77,24 @@ def record(
     leaves out the refused ones. A dry run does the same and rolls back.
     """
     outcome = Outcome()
-    pending = iter(drafts)
-    chunk = list(islice(pending, CHUNK))  # read before the lock is taken: input may be slow
-    while chunk:
+    chunks = _chunks(iter(drafts))
+    chunk_by_chunk = keep_going and not dry_run
+    first = next(chunks, None)  # read before the lock is taken: input may be slow
+    while first is not None:
         with writing(engine) as connection:
             desk = Desk(connection, writer.name, writer.clock, writer.new_id, writer.salts)
-            for chunk in _chunks(chunk, pending):
+            for chunk in [first] if chunk_by_chunk else chain([first], chunks):
                 _take_in(desk, chunk, outcome)
                 on_progress(outcome)
-                if keep_going and not dry_run:
-                    break
-            keep = not dry_run and (keep_going or not outcome.refusals)
-            if not keep:
-                connection.get_transaction().rollback()  # type: ignore[union-attr]
-        chunk = list(islice(pending, CHUNK)) if keep_going and not dry_run else []
-        outcome.written = keep
+            outcome.written = not dry_run and (keep_going or not outcome.refusals)
+            if not outcome.written:
+                connection.get_transaction().rollback()  # type: ignore[union-attr]  # it is open
+        first = next(chunks, None)
     return outcome
 
 
-def _chunks(
-    first: list[Draft | BadDraft], rest: Iterator[Draft | BadDraft]
-) -> Iterator[list[Draft | BadDraft]]:
-    yield first
-    while chunk := list(islice(rest, CHUNK)):
+def _chunks(drafts: Iterator[Draft | BadDraft]) -> Iterator[list[Draft | BadDraft]]:
+    while chunk := list(islice(drafts, CHUNK)):
         yield chunk
 
 

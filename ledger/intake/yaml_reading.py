@@ -1,8 +1,8 @@
 """YAML without its surprises: text stays text.
 
 Takes bytes; hands on nodes and plain values. Only whole numbers, true, false and null are anything
-else than text: `NO` is Norway and not false, `0841` is a code and not a number, `2025-12-13` is a day
-as written. A float is refused. (The YAML 1.2 core schema, minus floats and other number bases.)
+else than text: `NO` is Norway and not false, `0841` is a code and not a number, `2025-12-13` is a
+day as written. A float is refused. (The YAML 1.2 core schema, minus floats and other number bases.)
 """
 
 import re
@@ -17,7 +17,7 @@ ALIASES_AT_MOST = 100_000
 """Nodes that one report may unfold to through aliases: more is an attack, not a report."""
 
 _WHOLE = re.compile(r"0|-?[1-9][0-9]*")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?|\.inf|\.nan)", re.IGNORECASE)
+_FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?(e[-+]?\d+)?|\.inf|\.nan)", re.I | re.A)
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
