@@ -1,7 +1,7 @@
 """Answers: what analysts ask of the projections.
 
-Takes a question's parameters; hands on an Answer: rows with bounds, the total, the counting rule, the
-assumptions, and what is disputed. Reads answer tables only, never an event.
+Takes a question's parameters; hands on an Answer: rows with bounds, the total, the counting rule,
+the assumptions, and what is disputed. Reads answer tables only, never an event.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The ledger from Python: `book = ledger.connect(url)`.
 
-Takes what an analyst's script has (files, mappings, questions) and hands on outcomes and answers. This
+Takes what an analyst's script has (files, mappings, questions); hands on outcomes and answers. This
 is where the clock, ids and salts come from; the rooms below are given them.
 """
 

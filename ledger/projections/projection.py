@@ -1,6 +1,6 @@
 """What a projection is, and the fold that every projection shares.
 
-Takes the events of one stream in order; hands on the rows of an answer table, each with the positions
+Takes the events of one stream in order; hands on rows of an answer table, each with the positions
 between which it was what the ledger said. Pure: no clock, no connection, no other stream.
 """
 

@@ -1,8 +1,8 @@
 """The roll-up of `releases`: SQL over its rows, so that an answer costs no replay.
 
-Takes a Scope (whose releases, which days, as of which position); hands on selects. Developments that
-are merged are one group here: their bounds bound each other, and where they cannot all hold the group
-has the hull of them and is disputed.
+Takes a Scope (whose releases, which days, as of which position); hands on selects. Developments
+that are merged are one group here: their bounds bound each other, and where they cannot all hold
+the group has the hull of them and is disputed.
 """
 
 from dataclasses import dataclass
@@ -199,7 +199,7 @@ def _within(c: Any, scope: Scope) -> Expression:
 
 def _overlaps(c: Any, scope: Scope) -> list[Expression]:
     """The release may lie inside the days asked for."""
-    conditions = []
+    conditions: list[Expression] = []
     if scope.since is not None:
         conditions.append(sa.func.coalesce(c.valid_until >= scope.since, sa.true()))
     if scope.until is not None:

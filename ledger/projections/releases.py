@@ -2,8 +2,8 @@
 
 Reads the streams of developments. Corrections replace, retractions and deprecations leave out,
 preferred reports hide the others; each development's bounds are those of its live reports, taken
-stage by stage, so that a promise or a refusal never counts as a release. Days bound each other in the
-same way. Merges are rows of their own, joined in the answer.
+stage by stage, so that a promise or a refusal never counts as a release. Days bound each other in
+the same way. Merges are rows of their own, joined in the answer.
 """
 
 from collections.abc import Iterator, Mapping
