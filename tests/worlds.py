@@ -55,20 +55,32 @@ def world(singles: Mapping[str, int], several: Mapping[Held, int]) -> World:
     return World(groups, crowded, sum(groups.values()), holders)
 
 
-def allows(claim: Claim, world: World, state: str | None) -> bool:
-    """Say whether every number that the claim states is true of the world."""
-    if not within(claim.total, world.total):
-        return False
-    if not all(within(stated, world.holders[name]) for name, stated in claim.citizenships.items()):
-        return False
-    if claim.exhaustive and claim.citizenships:
-        for held in world.groups:
-            if not any(name in claim.citizenships for name in held):
-                return False
-    if state is None:
-        return True
-    foreigners = sum(number for held, number in world.groups.items() if held - {state})
-    return within(claim.foreign, foreigners)
+@cache
+def allowed_by(
+    total: Bounds,
+    listed: frozenset[tuple[str, Bounds]],
+    exhaustive: bool,
+    foreign: Bounds,
+    state: str | None,
+    several: tuple[tuple[Held, int], ...],
+) -> frozenset[int]:
+    """Return which of the worlds one claim allows: every number that it states is true of them."""
+    names = {name for name, _ in listed}
+
+    def allows(world: World) -> bool:
+        return (
+            within(total, world.total)
+            and all(within(stated, world.holders[name]) for name, stated in listed)
+            and not (exhaustive and names and any(names.isdisjoint(held) for held in world.groups))
+            and (state is None or within(foreign, foreigners(world, state)))
+        )
+
+    return frozenset(index for index, world in enumerate(worlds(several)) if allows(world))
+
+
+def foreigners(world: World, state: str) -> int:
+    """Return how many hold a citizenship other than that of the state."""
+    return sum(number for held, number in world.groups.items() if held - {state})
 
 
 def within(stated: Bounds, number: int) -> bool:
@@ -115,12 +127,20 @@ def has_room(world: World, shown: Sequence[Held]) -> bool:
 def allowed(claims: Sequence[Claim], state: str | None) -> list[World]:
     """Return the worlds that all the claims allow."""
     shown = lists(claims)
-    return [
-        world
-        for world in worlds(several_on(shown))
-        if all(allows(claim, world, state) for claim in claims)
-        and all(has_room(world, one) for one in shown)
+    several = several_on(shown)
+    indexes = [
+        allowed_by(
+            claim.total,
+            frozenset(claim.citizenships.items()),
+            claim.exhaustive,
+            claim.foreign,
+            state,
+            several,
+        )
+        for claim in claims
     ]
+    found = [worlds(several)[index] for index in frozenset.intersection(*indexes)]
+    return [world for world in found if all(has_room(world, one) for one in shown)]
 
 
 def mentioned(claims: Iterable[Claim], state: str | None) -> list[str]:
@@ -163,9 +183,9 @@ def bound_by_looking(claims: Sequence[Claim], state: str | None) -> Bounded:
     readings = [reach(agreed[chosen], names) for chosen in maximal]
     for index in everyone.difference(*maximal):
         readings.append(as_stated(claims[index], names, state))
-    outside = [index for index in everyone if not all(index in chosen for chosen in maximal)]
-    positions = sorted(claims[index].position for index in outside)
-    return around(readings or [], names, tuple(positions))
+    in_all = everyone.intersection(*maximal) if maximal else frozenset()
+    positions = sorted(claims[index].position for index in everyone - in_all)
+    return around(readings, names, tuple(positions))
 
 
 def minimal_contradictions(claims: Sequence[Claim], state: str | None) -> list[frozenset[int]]:

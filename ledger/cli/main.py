@@ -1,0 +1,167 @@
+"""The command `ledger`: its sections, and what becomes of a refusal.
+
+Takes argv; runs one command and hands its exit code to the shell: 0 ok, 1 a finding, 2 misused,
+3 refused, 4 could not, 130 stopped with Ctrl-C, 141 when nobody reads on.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NoReturn
+
+import click
+from sqlalchemy import exc
+
+from ledger.cli.look import history, show, status
+from ledger.cli.output import (
+    INTERRUPTED,
+    Diagnostic,
+    examples,
+    finish,
+    print_json,
+    say,
+    wants_json,
+)
+from ledger.cli.record import record
+from ledger.cli.start import database_option, example, init
+from ledger.errors import CouldNot, LedgerError
+
+# In the order of the work. To add a command, add it here.
+SECTIONS: tuple[tuple[str, tuple[click.Command, ...]], ...] = (
+    ("Record", (init, example, record)),
+    ("Look", (status, show, history)),
+    ("Answer", ()),
+    ("Keep", ()),
+)
+
+NOBODY_READS = 141
+
+
+class Sections(click.Group):
+    """A group whose help shows the commands in sections and whose refusals are one line each."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in the order of the work, not of the alphabet."""
+        for title, commands in SECTIONS:
+            if commands:
+                with formatter.section(title):
+                    rows = [(c.name or "", c.get_short_help_str(WIDTH_OF_HELP)) for c in commands]
+                    formatter.write_dl(rows, col_max=12)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of the sections, also for shell completion."""
+        return [name for _, commands in SECTIONS for c in commands if (name := c.name)]
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; whatever it refuses becomes a message and an exit code."""
+        _survive_any_encoding()
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
+        except CouldNot as refusal:
+            _stop(ctx, "could_not", str(refusal))
+        except LedgerError as refusal:
+            _stop(ctx, "refused", f"refused: {refusal}")
+        except (exc.DBAPIError, exc.TimeoutError) as failure:
+            _stop(ctx, "could_not", f"could not use the database: {_reason(failure)}")
+        except BrokenPipeError:
+            _forget_stdout()
+            raise click.exceptions.Exit(NOBODY_READS) from None
+        except OSError as failure:
+            _stop(ctx, "could_not", f"could not {_failed(failure)}")
+        except KeyboardInterrupt:
+            say("stopped")
+            raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+WIDTH_OF_HELP = 64
+
+
+def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked and not context.resilient_parsing:
+        try:
+            click.echo(f"ledger {version('incident-ledger')}")
+        except PackageNotFoundError:
+            click.echo("ledger, from a folder that was not installed")
+        context.exit()
+
+
+@click.group(
+    cls=Sections,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
+    epilog=examples(
+        "ledger example article | ledger record -",
+        "ledger status",
+        "ledger show 2",
+        "ledger history by-release-2025-12-13",
+    ),
+)
+@database_option
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+              help="Show the version and exit.")
+def ledger(database: str) -> None:
+    """An append-only ledger of geopolitical incidents.
+
+    Reports come in and are recorded once; every answer is folded from the record.
+
+    \b
+    Exit codes: 0 ok, 1 a finding, 2 misused, 3 refused, 4 could not.
+    """
+
+
+for _, _commands in SECTIONS:
+    for _command in _commands:
+        ledger.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line; never returns."""
+    ledger.main(arguments, prog_name="ledger")
+
+
+def _stop(context: click.Context, status: str, message: str) -> NoReturn:
+    """Say it once for people and, where JSON was asked for, once for programs."""
+    say(" ".join(message.split()))
+    try:
+        if wants_json(context):
+            print_json(None, status, [Diagnostic(status, message)])
+    except OSError:  # stdout is what failed
+        pass
+    finally:
+        if status == "could_not":
+            _flush_or_forget()
+    finish(status)
+
+
+def _reason(failure: exc.SQLAlchemyError) -> str:
+    cause = getattr(failure, "orig", None) or failure
+    return str(cause).strip() or type(cause).__name__
+
+
+def _failed(failure: OSError) -> str:
+    why = failure.strerror or str(failure)
+    return f"use {failure.filename}: {why}" if failure.filename else f"finish: {why}"
+
+
+def _flush_or_forget() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _forget_stdout()
+
+
+def _forget_stdout() -> None:
+    """Let what is still buffered go nowhere, so that leaving Python does not complain again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _survive_any_encoding() -> None:
+    """A terminal without Unicode shows an escape instead of ending the command."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,185 @@
+"""What commands print: answers on stdout, remarks on stderr.
+
+Takes plain values; prints them as a table, as CSV or as the one JSON envelope
+
+    {"version": 1, "status": "ok", "data": …, "diagnostics": […]}
+
+and ends the command with the exit code that belongs to the status. Text from reports is made
+harmless for a terminal first.
+"""
+
+import csv
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn, TypeVar
+
+import click
+import orjson
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Pairs = Iterable[tuple[str, str]]
+
+ENVELOPE_VERSION = 1
+EXIT_CODES = {"ok": 0, "finding": 1, "refused": 3, "could_not": 4}
+"""By the envelope's status; 2 is click's own for a command that was misused."""
+INTERRUPTED = 130
+WIDTH = 80
+"""Columns where nobody watches: piped output is the same everywhere."""
+
+_FORMAT = "ledger.format"
+_HARMLESS = frozenset("\n\t")
+_HIDDEN = frozenset(("Cc", "Cs", "Zl", "Zp"))
+_BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One remark beside the data: a refusal, a finding, a note."""
+
+    level: str
+    message: str
+    line: int | None = None
+    field: str | None = None
+
+    def __str__(self) -> str:
+        line = "" if self.line is None else f"line {self.line}: "
+        field = f"{self.field}: " if self.field else ""
+        note = "note: " if self.level == "note" else ""
+        return f"{line}{note}{field}{self.message}"
+
+
+def format_option(*formats: str) -> Callable[[Command], Command]:
+    """Return the decorator that adds `--format`; the first format is the default."""
+    return click.option(
+        "--format",
+        "format",
+        type=click.Choice(formats),
+        default=formats[0],
+        show_default=True,
+        callback=_remember,
+        help="How to print it.",
+    )
+
+
+def _remember(context: click.Context, _: click.Parameter, value: str) -> str:
+    context.meta[_FORMAT] = value
+    return value
+
+
+def wants_json(context: click.Context) -> bool:
+    """Return whether `--format json` was asked for, also where a refusal cut the command short."""
+    return context.meta.get(_FORMAT) == "json"
+
+
+def examples(*lines: str) -> str:
+    """Return the epilog of a help page that shows the lines as they are typed."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def say(text: str) -> None:
+    """Print one remark on stderr."""
+    click.echo(clean(text), err=True)
+
+
+def print_json(data: Any, status: str = "ok", diagnostics: Iterable[Diagnostic] = ()) -> None:
+    """Print the envelope on stdout: UTF-8, keys always in the same order."""
+    envelope = {
+        "version": ENVELOPE_VERSION,
+        "status": status,
+        "data": data,
+        "diagnostics": [
+            {**asdict(remark), "message": clean(remark.message)} for remark in diagnostics
+        ],
+    }
+    text = orjson.dumps(envelope, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    print_bytes(text)
+
+
+def print_bytes(raw: bytes) -> None:
+    """Print the bytes on stdout exactly as they are."""
+    sys.stdout.flush()
+    stream = click.get_binary_stream("stdout")
+    stream.write(raw)
+    stream.flush()
+
+
+def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a header and the rows as CSV (RFC 4180, with line feeds); None is an empty cell."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()
+) -> None:
+    """Print a table with a line under its header; columns named in `numbers` stand to the right."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(clean(cell)) for cell in row))
+    _console().print(table)
+
+
+def print_pairs(pairs: Pairs) -> None:
+    """Print labels and what belongs to them in two columns; long text stays in its column."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, text in pairs:
+        grid.add_row(Text(clean(label)), Text(clean(text), overflow="fold"))
+    _console().print(grid)
+
+
+def print_text(text: str = "", *, style: str = "", indent: int = 0) -> None:
+    """Print a paragraph, wrapped to the terminal and indented by some columns."""
+    grid = Table.grid()
+    grid.add_column(width=indent or None)
+    grid.add_column(overflow="fold")
+    grid.add_row("", Text(clean(text), style=style, overflow="fold"))
+    _console().print(grid if text else "")
+
+
+def finish(status: str) -> NoReturn:
+    """End the command with the exit code of the status."""
+    raise click.exceptions.Exit(EXIT_CODES[status])
+
+
+def clean(text: str) -> str:
+    """Return the text without what could move the cursor or turn the reading direction.
+
+    Reports hold other people's text: an escape sequence or a bidirectional override in it could
+    make one thing look like another.
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if _is_harmless(character) else _spelled(character)
+                   for character in text)
+
+
+def watched(stream: Any) -> bool:
+    """Return whether a terminal shows the stream."""
+    return bool(stream.isatty())
+
+
+def _console() -> Console:
+    width = None if watched(sys.stdout) else WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+
+
+def _is_harmless(character: str) -> bool:
+    if character in _HARMLESS:
+        return True
+    return unicodedata.category(character) not in _HIDDEN and character not in _BIDI
+
+
+def _spelled(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
