@@ -124,7 +124,7 @@ def _view(claims: Iterable[Claim], state: str | None) -> _View:
     return _View(sorted(names | {state}), state, tree)
 
 
-_Held = frozenset[str]
+_Held = frozenset[str]  # The citizenships of one person.
 _Counts = Counter[str]
 _Sums = tuple[dict[str, int], dict[str, int]]  # The least and the most of each sum.
 _Beside = Mapping[str, tuple[str, int, int]]  # The sum that each is in, and the others in it.
@@ -167,9 +167,7 @@ def _people(claims: Iterable[Claim]) -> tuple[_Counts, Counter[_Held]]:
     """Return what lists of persons ask for: holders and persons, and persons of several."""
     asked, sets = _Counts(), Counter[_Held]()
     lists = [claim.persons for claim in claims if claim.persons]
-    if not lists:
-        return asked, sets
-    for roster in _rosters(lists):
+    for roster in _rosters(lists) if lists else ():
         holders = Counter(name for held in roster for name in held)
         holders[_TOTAL] = len(roster)
         asked |= holders
@@ -285,9 +283,8 @@ def _distinct(claims: Iterable[Claim]) -> list[list[Claim]]:
     """Return the claims in groups that say the same, so that a repeated report has one voice."""
     groups: dict[object, list[Claim]] = {}
     for claim in claims:
-        listed = frozenset(claim.citizenships.items())
-        persons = frozenset(Counter(claim.persons).items())
-        said = (claim.total, listed, claim.exhaustive, claim.foreign, persons)
+        listed, persons = claim.citizenships.items(), Counter(claim.persons).items()
+        said = claim.total, frozenset(listed), claim.exhaustive, claim.foreign, frozenset(persons)
         groups.setdefault(said, []).append(claim)
     return list(groups.values())
 
@@ -319,7 +316,7 @@ def _as_stated(claim: Claim, view: _View) -> Bounded:
     total of 14 beside an exhaustive breakdown that adds up to 13 is read as 13 to 14.
     """
     freed = _agree([replace(claim, total=UNSTATED)], view)
-    total = _stretched(claim.total, freed.total if freed else None)
+    total = _stretched(claim.total, freed.total if freed else claim.total)
     other = Bounds(0, 0 if claim.exhaustive and claim.citizenships else total.high)
     asked, _ = _people([claim])
     citizenships = {}
@@ -328,15 +325,13 @@ def _as_stated(claim: Claim, view: _View) -> Bounded:
         if name in claim.citizenships:
             rest = {**claim.citizenships, name: UNSTATED}
             freed = _agree([replace(claim, citizenships=rest)], view)
-            allowed = freed.citizenships[name] if freed else None
-            citizenships[name] = _stretched(claim.citizenships[name], allowed)
+            stated = claim.citizenships[name]
+            citizenships[name] = _stretched(stated, freed.citizenships[name] if freed else stated)
     return Bounded(total, citizenships, other, True, (claim.position,))
 
 
-def _stretched(stated: Bounds, allowed: Bounds | None) -> Bounds:
+def _stretched(stated: Bounds, allowed: Bounds) -> Bounds:
     low, high = sorted((stated.low, _end(stated)))
-    if allowed is None:
-        return _bounds(low, high)
     return _bounds(min(low, _end(allowed)), max(high, allowed.low))
 
 
@@ -382,9 +377,9 @@ def _contested(claims: Sequence[Claim], view: _View, most: _Counts) -> set[int]:
         beside.update({part: (whole, low - lows[part], high - highs[part]) for part in parts})
     found = set()
     for index, claim in enumerate(claims):
-        own = strictly([claim], asked if claim.persons else Counter())
         # A person with several citizenships changes the sums of all the other claims.
         changes = most and (claim.persons or claim.exhaustive)
+        own = strictly([claim], asked if claim.persons else Counter())
         if changes or _clashes(own, (lows, highs), every, beside):
             found.add(index)
     return found

@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 import click
 from sqlalchemy import exc
 
+from ledger.cli.answer import answer, projections
+from ledger.cli.demo import demo
 from ledger.cli.look import history, show, status
 from ledger.cli.output import (
     INTERRUPTED,
@@ -31,8 +33,8 @@ from ledger.errors import CouldNot, LedgerError
 SECTIONS: tuple[tuple[str, tuple[click.Command, ...]], ...] = (
     ("Record", (init, example, record)),
     ("Look", (status, show, history)),
-    ("Answer", ()),
-    ("Keep", ()),
+    ("Answer", (projections, answer)),
+    ("See it work", (demo,)),
 )
 
 NOBODY_READS = 141

@@ -26,9 +26,23 @@ from ledger.kinds.form import Form, Group
 STAGES = ("proposed", "promised", "agreed", "ordered", "done", "refused", "reversed")
 """How real a development is; a promise is not a deed."""
 CATEGORIES = ("political", "prisoner_of_war", "hostage", "civilian", "unstated")
-PERSON_STREAM = re.compile(r"person/[a-z0-9][a-z0-9._-]*")
+STREAM_REST = r"(?:/[a-z0-9][a-z0-9._-]*)+"
+"""What follows the category in a stream's name."""
 SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
 PAIR_WANTED = "citizenships and their numbers, as {Poland: at least 1, Ukraine: 5}"
+
+
+class StreamField(Pattern):
+    """A stream of one category; its short name is enough."""
+
+    def __init__(self, help: str, category: str, **kwargs: Any) -> None:
+        super().__init__(help, re.compile(rf"{category}{STREAM_REST}"), **kwargs)
+        self.category = category
+
+    def read(self, value: Any) -> str:
+        if isinstance(value, str) and not value.startswith(f"{self.category}/"):
+            value = f"{self.category}/{value}"
+        return super().read(value)
 
 
 class Grade(Form):
@@ -95,7 +109,7 @@ class Person(Form):
     """A person named in a report; the name is sealed."""
 
     name = Text("the person's name", sealed=True, limit=200, example="A. Name")
-    person = Pattern("the person's stream, as person/p-7f3k (no name in it)", PERSON_STREAM)
+    person = StreamField("the person's stream, as p-7f3k (no name in it)", "person")
     citizenships = ListOf("the citizenships stated, one or several", CountryField("a citizenship"),
                           load_default=list, most=10, example="[Belarus]")
     note = Text("free text about the person", sealed=True)

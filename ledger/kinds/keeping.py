@@ -3,9 +3,8 @@
 None of these changes what another event says. Positions name events of the same stream.
 """
 
-from ledger.kinds.common import PERSON_STREAM, SLUG, note, provenance
+from ledger.kinds.common import SLUG, StreamField, note, provenance
 from ledger.kinds.fields import (
-    STREAM,
     Choice,
     CountryField,
     DayField,
@@ -76,8 +75,8 @@ class DevelopmentsLinked(Form):
 
     link = Choice("how this development belongs to the other", LINKS, required=True,
                   example="in_exchange_for")
-    to = Pattern("the other development's stream, as development/by-talks-2025-12-13", STREAM,
-                 required=True)
+    to = StreamField("the other development, as by-talks-2025-12-13", "development",
+                     required=True)
     denied = Flag("true where the source denies the link", load_default=False, example="false")
     provenance = provenance()
     note = note()
@@ -93,8 +92,8 @@ class LinkWithdrawn(Form):
 class DevelopmentsMerged(Form):
     """Version 1."""
 
-    same_as = Pattern("the stream of the development that this one is the same as", STREAM,
-                      required=True)
+    same_as = StreamField("the development that this one is the same as", "development",
+                          required=True)
     reason = reason()
 
 
@@ -122,7 +121,7 @@ class PersonIdentified(Form):
 class PersonsMerged(Form):
     """Version 1."""
 
-    same_as = Pattern("the stream of the person that this one is", PERSON_STREAM, required=True)
+    same_as = StreamField("the stream of the person that this one is", "person", required=True)
     reason = reason()
 
 
