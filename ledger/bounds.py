@@ -10,9 +10,8 @@ Assumption, to be printed with every answer: a person holds one citizenship, unl
 that person with several. So the persons with several citizenships are exactly the listed ones.
 
 Persons are told apart by their key. Without one, a person differs from the others on the same list
-and may be anybody on another. So a list asks for as many persons, as many holders of a citizenship
-and as many persons of one set of several as it shows; all persons with a key are one more list,
-each under the union of what is said of them.
+and may be anybody on another. So a list asks for as many persons, holders of a citizenship, and
+persons of one set of several as it shows; all who have a key, on whichever list, are one more list.
 
 Let `y` count the holders of one citizenship only, `rest` those of none in view, `n` the persons of
 several, `d` those of them who hold the citizenship in question. Each leaf occurs once in
@@ -126,6 +125,7 @@ def _view(claims: Iterable[Claim], state: str | None) -> _View:
 
 _Held = frozenset[str]  # The citizenships of one person.
 _Counts = Counter[str]
+_NO_COUNTS, _NO_SETS = _Counts(), Counter[_Held]()  # Never written to.
 _Sums = tuple[dict[str, int], dict[str, int]]  # The least and the most of each sum.
 _Beside = Mapping[str, tuple[str, int, int]]  # The sum that each is in, and the others in it.
 _Readings = tuple[list[Bounded], set[int]]
@@ -138,17 +138,16 @@ def _agree(claims: Sequence[Claim], view: _View, loose: _Counts | None = None) -
     also cover each larger set of claims.
     """
     asked, sets = _people(claims)
-    least = most = _several(sets)
+    least = most = _several(sets) if sets else _NO_COUNTS
     if loose is not None:
-        least, most, sets = Counter(), loose, Counter()
-    sums = _stated(claims, view, asked)
+        least, most, sets = _NO_COUNTS, loose, _NO_SETS
+    lows, highs = sums = _stated(claims, view, asked)
     if most:
         _shift(sums, -1, most, least)
     if not _close(sums, claims, sets) or not _settle(sums, view):
         return None
     if most:
         _shift(sums, 1, least, most)
-    lows, highs = sums
     citizenships = {name: _bounds(lows[name], highs[name]) for name in view.names}
     # However many must hold something else, any one other citizenship may be held by nobody.
     other = _bounds(0, highs[_REST])
@@ -165,9 +164,11 @@ def _end(stated: Bounds) -> int:
 
 def _people(claims: Iterable[Claim]) -> tuple[_Counts, Counter[_Held]]:
     """Return what lists of persons ask for: holders and persons, and persons of several."""
-    asked, sets = _Counts(), Counter[_Held]()
     lists = [claim.persons for claim in claims if claim.persons]
-    for roster in _rosters(lists) if lists else ():
+    if not lists:
+        return _NO_COUNTS, _NO_SETS
+    asked, sets = _Counts(), Counter[_Held]()
+    for roster in _rosters(lists):
         holders = Counter(name for held in roster for name in held)
         holders[_TOTAL] = len(roster)
         asked |= holders
@@ -180,8 +181,7 @@ def _rosters(lists: Iterable[Iterable[Person]]) -> list[list[_Held]]:
     known: dict[str | None, _Held] = {}
     for person in chain.from_iterable(lists):
         known[person.key] = known.get(person.key, frozenset()) | person.citizenships
-    known.pop(None, None)
-    rosters = [list(known.values())]
+    rosters = [[held for key, held in known.items() if key is not None]]
     for persons in lists:
         nameless = [person.citizenships for person in persons if person.key is None]
         keys = {person.key for person in persons} - {None}
@@ -238,23 +238,23 @@ def _close(sums: _Sums, claims: Iterable[Claim], sets: Iterable[_Held]) -> bool:
 def _settle(sums: _Sums, view: _View) -> bool:
     """Narrow every sum to what the others leave; False where they leave nothing."""
     lows, highs = sums
-    _add_up(sums, view)
+    _add_up(lows, highs, view)
     if any(map(gt, lows.values(), highs.values())):
         return False
     for whole, parts in reversed(view.tree):
-        room = highs[whole] - sum([lows[part] for part in parts])
+        most = highs[whole]
+        room = most if most >= _ENDLESS else most - sum([lows[part] for part in parts])
         need = lows[whole] - sum([highs[part] for part in parts])
         for part in parts:
             low, high = lows[part], highs[part]
-            if low + room < high and highs[whole] < _ENDLESS:
+            if low + room < high:
                 highs[part] = low + room
             if high + need > low:
                 lows[part] = high + need
     return True
 
 
-def _add_up(sums: _Sums, view: _View) -> None:
-    lows, highs = sums
+def _add_up(lows: dict[str, int], highs: dict[str, int], view: _View) -> None:
     for whole, parts in view.tree:
         lows[whole] = max(lows[whole], sum([lows[part] for part in parts]))
         highs[whole] = min(highs[whole], sum([highs[part] for part in parts]))
@@ -364,13 +364,13 @@ def _contested(claims: Sequence[Claim], view: _View, most: _Counts) -> set[int]:
 
     def strictly(claims: Sequence[Claim], asked: _Counts) -> _Sums:
         sums = _stated(claims, view, asked)
-        _shift(sums, -1, Counter(), most)
+        _shift(sums, -1, _NO_COUNTS, most)
         _close(sums, claims, ())
         return sums
 
     asked, _ = _people(claims)
     every, (lows, highs) = strictly(claims, asked), strictly(claims, asked)
-    _add_up((lows, highs), view)
+    _add_up(lows, highs, view)
     beside = {}
     for whole, parts in view.tree:
         low, high = sum([lows[part] for part in parts]), sum([highs[part] for part in parts])
@@ -379,7 +379,7 @@ def _contested(claims: Sequence[Claim], view: _View, most: _Counts) -> set[int]:
     for index, claim in enumerate(claims):
         # A person with several citizenships changes the sums of all the other claims.
         changes = most and (claim.persons or claim.exhaustive)
-        own = strictly([claim], asked if claim.persons else Counter())
+        own = strictly([claim], asked if claim.persons else _NO_COUNTS)
         if changes or _clashes(own, (lows, highs), every, beside):
             found.add(index)
     return found

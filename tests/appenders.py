@@ -1,8 +1,8 @@
 """Processes that append to a ledger, follow it, and die where they are told to.
 
 A Nursery imports the ledger once and forks a Worker whenever a test asks for one, so that a process
-costs milliseconds. A worker answers JSON lines over a socket; when it is killed, what it had sent can
-still be read. The last part, `complaints_about`, is what tests hold every log against.
+costs milliseconds. A worker answers JSON lines over a socket; when it is killed, what it had sent
+can still be read. The last part, `complaints_about`, is what tests hold every log against.
 """
 
 import json

@@ -138,7 +138,7 @@ def test_one_id_is_recorded_once(nursery: Nursery, database: str) -> None:
 
 
 def test_uncommitted_events_cannot_be_overtaken(engine: sa.Engine) -> None:
-    """A second writer gets no position before the first has committed, and no reader sees either."""
+    """A second writer waits for the first to commit, and until then no reader sees either."""
     started = threading.Event()
 
     def second() -> None:

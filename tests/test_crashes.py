@@ -164,11 +164,16 @@ def test_a_lost_reply(
 def test_rollback(engine: sa.Engine) -> None:
     """What the caller rolls back leaves no event, no disclosure, no tree, and no used position."""
     append_batch(engine, BATCH)
-    with pytest.raises(KeyError), writing(engine) as connection:
-        for id in "de":
-            event = release(id, "development/a")
-            append(connection, [event], recorded_by="b", clock=now)
-        raise KeyError("the caller's own")
+
+    def append_twice_and_fail() -> None:
+        with writing(engine) as connection:
+            for id in "de":
+                event = release(id, "development/a")
+                append(connection, [event], recorded_by="b", clock=now)
+            raise KeyError("the caller's own")
+
+    with pytest.raises(KeyError):
+        append_twice_and_fail()
 
     assert complaints_about(engine) == []
     (receipt,) = append_batch(engine, {"events": [["f", "development/a"]], "expected": {}})
@@ -196,13 +201,13 @@ def test_sqlite_settings(sqlite_database: str) -> None:
     ("default", "wanted"),
     [("off", "on"), ("local", "local"), ("remote_write", "remote_write"), ("on", "on")],
 )
-@pytest.mark.parametrize("whose", ["DATABASE {database}", "ROLE CURRENT_USER IN DATABASE {database}"])
+@pytest.mark.parametrize("whose", ["DATABASE {name}", "ROLE CURRENT_USER IN DATABASE {name}"])
 def test_postgresql_settings(postgres_database: str, whose: str, default: str, wanted: str) -> None:
     """A PostgreSQL ledger waits for the disk at each commit, whatever the server's default is."""
     engine = connect(postgres_database)
     with engine.connect() as connection, connection.begin():
         name = connection.scalar(sa.text("SELECT quote_ident(current_database())"))
-        place = whose.format(database=name)
+        place = whose.format(name=name)
         connection.exec_driver_sql(f"ALTER {place} SET synchronous_commit = {default}")
     engine.dispose()
 

@@ -220,9 +220,7 @@ def as_stated(claim: Claim, names: Iterable[str], state: str | None) -> Bounded:
             )
         else:
             number = max(sum(name in held for held in one) for one in shown)
-            spans[name] = Bounds(
-                number, None if other.high is None else max(number, other.high)
-            )
+            spans[name] = Bounds(number, None if other.high is None else max(number, other.high))
     return Bounded(total, spans, other, True, ())
 
 

@@ -4,7 +4,7 @@ Takes a ledger and a question about the record itself; prints what stands there.
 folded over many streams are the projections'.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import click
@@ -76,7 +76,7 @@ def _status(connection: sa.Connection) -> dict[str, Any]:
         "position": connection.scalar(sa.select(sa.func.max(tables.events.c.position))) or 0,
         "tree_size": head.size,
         "root_hash": head.root.hex(),
-        "last_recorded_at": head.recorded_at or None,
+        "recorded_at": head.recorded_at or None,
     }
 
 
@@ -89,10 +89,10 @@ def _head_is_off(found: dict[str, Any]) -> Diagnostic:
                                  f"but the last position is {found['position']:,}")
 
 
-@click.command(epilog=examples(
+@click.command(short_help="Show one event as recorded.", epilog=examples(
     "ledger show 2",
     "ledger show 2 --format json",
-    "ledger show 2 --entry | sha256sum",
+    "(printf '\\0'; ledger show 2 --entry) | sha256sum",
 ))
 @click.argument("position", type=click.IntRange(1, LAST_POSITION))
 @click.option("--entry", is_flag=True, help="Print the exact bytes recorded, as --format entry.")
@@ -101,8 +101,8 @@ def _head_is_off(found: dict[str, Any]) -> Diagnostic:
 def show(database: str, position: int, format: str, entry: bool) -> None:
     """Show the event at POSITION: what it says, who said so, who recorded it.
 
-    With --entry exactly the recorded bytes are printed, without a line feed: the leaf hash is
-    SHA-256 over a zero byte and these.
+    With --entry exactly the recorded bytes are printed, without a line feed. The leaf hash is
+    SHA-256 over a zero byte and these bytes.
     """
     with reading(open_to_read(database)) as connection:
         event = read_position(connection, position)
@@ -122,7 +122,9 @@ def _print_event(event: RecordedEvent, raw: bytes) -> None:
     print_text(kind.meaning, style="dim")
     print_text()
     said = list(facts(kind.form, event.data))
-    print_pairs([*as_rows(said), ("", ""), *_recording(event, raw)])
+    print_pairs(as_rows(said))
+    print_text()
+    print_pairs(_recording(event, raw))
     if any(PERSONAL in fact.text for fact in said) and "_sd" in parse(raw):
         print_text()
         print_text(FOOTNOTE, style="dim")
@@ -139,7 +141,7 @@ def _recording(event: RecordedEvent, raw: bytes) -> Iterator[tuple[str, str]]:
     yield "leaf hash", leaf_hash(raw).hex()
 
 
-@click.command(epilog=examples(
+@click.command(short_help="Show all that was recorded about one thing.", epilog=examples(
     "ledger history development/by-release-2025-12-13",
     "ledger history by-release-2025-12-13 --format json",
 ))
@@ -211,16 +213,18 @@ def _print_history(
             print_text(line, indent=indent + 2)
         if said_by := source(event.data):
             print_text(f"source: {said_by}", indent=indent)
-    _print_standing(development, indent)
+    _print_standing(development, changes, indent)
     if any(PERSONAL in _what(event) for event in events):
         print_text()
         print_text(FOOTNOTE, style="dim")
 
 
 def _print_step(event: RecordedEvent, development: Development, indent: int) -> None:
-    moment = event.recorded_at[:16].replace("T", " ")
-    print_text(f"{event.position:>{indent - 2},}  {event.type}", style="bold")
-    print_text(f"recorded {moment} UTC by {event.recorded_by}", indent=indent, style="dim")
+    day, minute = event.recorded_at[:10], event.recorded_at[11:16]
+    print_text(
+        f"{event.position:>{indent - 2},}  {day} {minute} UTC  {event.type}, "
+        f"recorded by {event.recorded_by}"
+    )
     if gone := development.gone.get(event.position):
         print_text(f"{gone.how} by position {gone.by:,}", indent=indent)
     print_text(_what(event), indent=indent)
@@ -233,19 +237,22 @@ def _what(event: RecordedEvent) -> str:
     return summary(KINDS[event.type].form, data)
 
 
-def _print_standing(development: Development, indent: int) -> None:
-    """Print what the stream comes to: the reports that count, and those that stand aside."""
+def _print_standing(development: Development, changed: Collection[int], indent: int) -> None:
+    """Print the reports that count and those that do not; corrected ones in full."""
     if not development.reports:
         return
     counted = {report.position for report in development.live}
     print_text()
     print_text("What stands now", style="bold")
+    rows = []
     for position, report in sorted(development.reports.items()):
-        print_text()
         rank = "" if report.rank == "normal" else f", {report.rank}"
         aside = "" if position in counted else ", does not count"
-        print_text(f"{position:>{indent - 2},}  {report.type}{rank}{aside}")
-        print_text(summary(KINDS[report.type].form, report.data), indent=indent)
+        text = f"{report.type}{rank}{aside}: {source(report.data)}"
+        rows.append((f"{position:>{indent - 2},}", text))
+        if position in changed:
+            rows.append(("", summary(KINDS[report.type].form, report.data)))
+    print_pairs(rows)
 
 
 def as_data(event: RecordedEvent) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ledger.cli.answer import answer, projections
 from ledger.cli.demo import demo
 from ledger.cli.look import history, show, status
 from ledger.cli.output import (
+    EXIT_CODES,
     INTERRUPTED,
     Diagnostic,
     examples,
@@ -26,7 +27,7 @@ from ledger.cli.output import (
     wants_json,
 )
 from ledger.cli.record import record
-from ledger.cli.start import database_option, example, init
+from ledger.cli.start import database_option, example, init, place
 from ledger.errors import CouldNot, LedgerError
 
 # In the order of the work. To add a command, add it here.
@@ -38,6 +39,8 @@ SECTIONS: tuple[tuple[str, tuple[click.Command, ...]], ...] = (
 )
 
 NOBODY_READS = 141
+HELP_AT_MOST = 120
+"""Characters of a command's one line; a longer one would end in three dots."""
 
 
 class Sections(click.Group):
@@ -45,11 +48,13 @@ class Sections(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands in the order of the work, not of the alphabet."""
+        width = max(map(len, self.list_commands(ctx)))
         for title, commands in SECTIONS:
-            if commands:
-                with formatter.section(title):
-                    rows = [(c.name or "", c.get_short_help_str(WIDTH_OF_HELP)) for c in commands]
-                    formatter.write_dl(rows, col_max=12)
+            with formatter.section(title):
+                formatter.write_dl([
+                    ((c.name or "").ljust(width), c.get_short_help_str(HELP_AT_MOST))
+                    for c in commands
+                ])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order of the sections, also for shell completion."""
@@ -66,9 +71,9 @@ class Sections(click.Group):
         except CouldNot as refusal:
             _stop(ctx, "could_not", str(refusal))
         except LedgerError as refusal:
-            _stop(ctx, "refused", f"refused: {refusal}")
+            _stop(ctx, "refused", str(refusal))
         except (exc.DBAPIError, exc.TimeoutError) as failure:
-            _stop(ctx, "could_not", f"could not use the database: {_reason(failure)}")
+            _stop(ctx, "could_not", f"could not use {place(ctx)}: {_reason(failure)}")
         except BrokenPipeError:
             _forget_stdout()
             raise click.exceptions.Exit(NOBODY_READS) from None
@@ -77,9 +82,6 @@ class Sections(click.Group):
         except KeyboardInterrupt:
             say("stopped")
             raise click.exceptions.Exit(INTERRUPTED) from None
-
-
-WIDTH_OF_HELP = 64
 
 
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
@@ -121,12 +123,18 @@ for _, _commands in SECTIONS:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; never returns."""
-    ledger.main(arguments, prog_name="ledger")
+    try:
+        ledger.main(arguments, prog_name="ledger")
+    except OSError as failure:  # a page of help that could not be printed
+        say(f"could not {_failed(failure)}")
+        _flush_or_forget()
+        sys.exit(EXIT_CODES["could_not"])
 
 
 def _stop(context: click.Context, status: str, message: str) -> NoReturn:
     """Say it once for people and, where JSON was asked for, once for programs."""
-    say(" ".join(message.split()))
+    message = " ".join(message.split())
+    say(f"refused: {message}" if status == "refused" else message)
     try:
         if wants_json(context):
             print_json(None, status, [Diagnostic(status, message)])

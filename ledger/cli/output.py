@@ -9,6 +9,7 @@ harmless for a terminal first.
 """
 
 import csv
+import io
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,8 @@ from typing import Any, NoReturn, TypeVar
 import click
 import orjson
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -48,7 +50,8 @@ class Diagnostic:
     field: str | None = None
 
     def __str__(self) -> str:
-        line = "" if self.line is None else f"line {self.line}: "
+        says_so = self.line is None or self.message.startswith("line ")
+        line = "" if says_so else f"line {self.line}: "
         field = f"{self.field}: " if self.field else ""
         note = "note: " if self.level == "note" else ""
         return f"{line}{note}{field}{self.message}"
@@ -104,9 +107,8 @@ def print_json(data: Any, status: str = "ok", diagnostics: Iterable[Diagnostic] 
 def print_bytes(raw: bytes) -> None:
     """Print the bytes on stdout exactly as they are."""
     sys.stdout.flush()
-    stream = click.get_binary_stream("stdout")
-    stream.write(raw)
-    stream.flush()
+    sys.stdout.buffer.write(raw)
+    sys.stdout.buffer.flush()
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -125,7 +127,7 @@ def print_table(
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(clean(cell)) for cell in row))
-    _console().print(table)
+    _print(table)
 
 
 def print_pairs(pairs: Pairs) -> None:
@@ -135,16 +137,12 @@ def print_pairs(pairs: Pairs) -> None:
     grid.add_column(overflow="fold")
     for label, text in pairs:
         grid.add_row(Text(clean(label)), Text(clean(text), overflow="fold"))
-    _console().print(grid)
+    _print(grid)
 
 
 def print_text(text: str = "", *, style: str = "", indent: int = 0) -> None:
     """Print a paragraph, wrapped to the terminal and indented by some columns."""
-    grid = Table.grid()
-    grid.add_column(width=indent or None)
-    grid.add_column(overflow="fold")
-    grid.add_row("", Text(clean(text), style=style, overflow="fold"))
-    _console().print(grid if text else "")
+    _print(Padding(Text(clean(text), style=style, overflow="fold"), (0, 0, 0, indent)))
 
 
 def finish(status: str) -> NoReturn:
@@ -169,9 +167,15 @@ def watched(stream: Any) -> bool:
     return bool(stream.isatty())
 
 
-def _console() -> Console:
-    width = None if watched(sys.stdout) else WIDTH
-    return Console(file=sys.stdout, width=width, highlight=False, markup=False, emoji=False)
+def _print(what: RenderableType) -> None:
+    """Print to a terminal in its width; elsewhere 80 columns, plain, without trailing spaces."""
+    if watched(sys.stdout):
+        Console(file=sys.stdout, highlight=False).print(what)
+        return
+    page = io.StringIO()
+    Console(file=page, width=WIDTH, highlight=False, color_system=None).print(what)
+    for line in page.getvalue().splitlines():
+        print(line.rstrip())
 
 
 def _is_harmless(character: str) -> bool:

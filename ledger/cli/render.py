@@ -5,7 +5,7 @@ Everything is read off the forms, so a new field or a new type needs nothing her
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -33,7 +33,10 @@ LAST = ("provenance", "note")
 """Fields that a reader wants after all others."""
 AT_MOST = 8
 """Items of a list that a summary names."""
-_EMPTY = ([], False, "unstated")
+LONGEST = 200
+"""Characters of one item that a summary shows."""
+NOT_STATED = "not stated"
+_EMPTY: tuple[object, ...] = ([], False, "unstated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class Fact:
 
     path: tuple[str, ...]
     text: str
+    brief: str = ""
+    """What a summary takes instead: of a person only the name."""
 
 
 def facts(form: Form, data: Data) -> Iterator[Fact]:
@@ -84,10 +89,16 @@ def summary(form: Form, data: Data) -> str:
     said = [fact for fact in facts(form, data) if fact.path[0] != "provenance"]
     parts = []
     for label, group in groupby(said, key=lambda fact: fact.path[0]):
-        items = [" ".join((*fact.path[1:], fact.text)) for fact in group]
+        items = [" ".join((*fact.path[1:], fact.brief or fact.text)) for fact in group]
+        if items == [NOT_STATED]:
+            continue
         more = f", and {len(items) - AT_MOST:,} more" if len(items) > AT_MOST else ""
-        parts.append(f"{label} {', '.join(items[:AT_MOST])}{more}")
+        parts.append(f"{label} {', '.join(map(_cut, items[:AT_MOST]))}{more}")
     return "; ".join(parts)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def source(data: Data) -> str:
@@ -130,12 +141,12 @@ def quantity(value: Data) -> str:
         case "about":
             return _with_said(f"about {best:,}", value)
         case _:
-            words = "not stated"
+            words = NOT_STATED
     return _with_said(words if best is None else f"{words}, best {best:,}", value)
 
 
 def _under(path: tuple[str, ...], inner: Iterable[Fact]) -> Iterator[Fact]:
-    return (Fact(path + fact.path, fact.text) for fact in inner)
+    return (replace(fact, path=path + fact.path) for fact in inner)
 
 
 def _facts_of(field: Field, value: Any) -> Iterator[Fact]:
@@ -145,7 +156,9 @@ def _facts_of(field: Field, value: Any) -> Iterator[Fact]:
     elif isinstance(field, Breakdown):
         yield from (_line(field, line) for line in value)
     elif isinstance(field, ListOf) and value != ERASED:
-        if isinstance(field.inner, Group | Text):
+        if isinstance(field.inner, Group):
+            yield from (_item(field.inner.form, item) for item in value)
+        elif isinstance(field.inner, Text):
             yield from (Fact((), _text(field.inner, item, field.sealed)) for item in value)
         else:
             yield Fact((), ", ".join(_text(field.inner, item, field.sealed) for item in value))
@@ -158,7 +171,8 @@ def _line(breakdown: Breakdown, line: Data) -> Fact:
     key = breakdown.key
     rest = {name: value for name, value in line.items() if name != key}
     form = breakdown.lines.inner.form  # type: ignore[attr-defined]  # its lines are groups
-    return Fact((_country(line[key]),), _item(form, rest))
+    name, words = _name(line[key]), _country(line[key])
+    return Fact((name,), _item(form, rest).text + words.removeprefix(name))
 
 
 def _text(field: Field, value: Any, sealed: bool = False) -> str:
@@ -169,8 +183,6 @@ def _text(field: Field, value: Any, sealed: bool = False) -> str:
 
 
 def _words(field: Field, value: Any) -> str:
-    if isinstance(field, Group):
-        return _item(field.form, value)
     if isinstance(field, QuantityField):
         return quantity(value)
     if isinstance(field, DayField):
@@ -186,14 +198,12 @@ def _words(field: Field, value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value).replace("_", " ")
 
 
-def _item(form: Form, data: Data) -> str:
-    """Return a group in one line: its first field bare, the others with their labels."""
+def _item(form: Form, data: Data) -> Fact:
+    """Return a group in one line: its first field bare, the others labelled, in brackets."""
     said = list(facts(form, data))
-    first = said[0].path if said else ()
-    labelled = [
-        fact.text if fact.path == first else f"{' '.join(fact.path)}: {fact.text}" for fact in said
-    ]
-    return "; ".join(labelled)
+    first = said[0].text if said else "nothing stated"
+    labelled = "; ".join(" ".join((*fact.path, fact.text)) for fact in said[1:])
+    return Fact((), f"{first} ({labelled})" if labelled else first, brief=first)
 
 
 def _marked(text: str) -> str:
@@ -201,9 +211,14 @@ def _marked(text: str) -> str:
 
 
 def _country(value: Data) -> str:
-    code, said = value["code"], value["said"]
-    name = name_of(code) if code in CODES else code
-    return name if said in (code, name) or said.casefold() == name else f"{name} (“{said}”)"
+    name, said = _name(value), value["said"]
+    is_plain = said in (value["code"], name) or said.casefold() == name
+    return name if is_plain else f"{name} (“{said}”)"
+
+
+def _name(country: Data) -> str:
+    code: str = country["code"]
+    return name_of(code) if code in CODES else code
 
 
 def _day(value: Data) -> str:
@@ -223,6 +238,7 @@ def _span(start: str, end: str) -> str:
 
 def _with_said(words: str, value: Data) -> str:
     said = value.get("said")
-    notes = [f"“{said}”"] if said and said.casefold().replace(",", "") != words.replace(",", "") else []
-    notes += value.get("flags", ())
+    notes = list(value.get("flags", ()))
+    if said and said.casefold().replace(",", "") != words.replace(",", ""):
+        notes.insert(0, f"“{said}”")
     return f"{words} ({'; '.join(notes)})" if notes else words

@@ -20,12 +20,14 @@ from ledger.cli.output import (
     print_table,
     say,
 )
+from ledger.errors import CouldNot
 from ledger.examples import shipped
 from ledger.store.connect import connect, file_of, place_of, reading
 from ledger.store.migrate import HEAD, revision_of, upgrade
 
 VARIABLE = "LEDGER_DATABASE_URL"
 DEFAULT = "ledger.db"
+_DATABASE = "ledger.database"
 MEANINGS = {
     "article": "one news article about a release of prisoners, as reports",
     "wider": "the contradicting record around it: more sources, corrections, links",
@@ -33,7 +35,7 @@ MEANINGS = {
 
 
 def database_option(command: Command) -> Command:
-    """Add `--db` to a command, which is handed `database`: the nearest of option, group, default."""
+    """Add `--db` to a command, which is handed `database`: option, group or default."""
     return click.option(
         "--db",
         "database",
@@ -47,7 +49,16 @@ def _chosen(context: click.Context, _: click.Parameter, given: str | None) -> st
     chosen = given if given is not None else context.find_root().params.get("database")
     if chosen == "":
         raise click.BadParameter("got nothing, wanted a SQLite file or a database URL")
-    return chosen or os.environ.get(VARIABLE) or DEFAULT
+    context.meta[_DATABASE] = chosen or os.environ.get(VARIABLE) or DEFAULT
+    return str(context.meta[_DATABASE])
+
+
+def place(context: click.Context) -> str:
+    """Return which database a command used, for a message: without its password."""
+    try:
+        return place_of(connect(context.meta[_DATABASE]))
+    except (KeyError, CouldNot):
+        return "the database"
 
 
 def open_to_read(database: str) -> sa.Engine:
@@ -56,7 +67,7 @@ def open_to_read(database: str) -> sa.Engine:
 
 
 def open_to_record(database: str) -> sa.Engine:
-    """Return the engine of a ledger; a SQLite ledger that is not there yet is made. Raises CouldNot."""
+    """Return the engine of a ledger; on SQLite it is made if it is not there. Raises CouldNot."""
     is_new = is_missing(database)
     engine = open_ledger(database, create=True)
     if is_new:
@@ -107,7 +118,7 @@ def _revision(engine: sa.Engine) -> str | None:
         return revision_of(connection)
 
 
-@click.command(epilog=examples(
+@click.command(short_help="Print a file of reports to try.", epilog=examples(
     "ledger example",
     "ledger example article > article.yaml",
     "ledger example wider | ledger record -",

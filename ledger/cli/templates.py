@@ -1,23 +1,25 @@
-"""Forms to fill in: `ledger record --template KIND`.
+"""Forms to fill in or to mend: `ledger record --template KIND`, and refused reports.
 
 Takes a Kind; hands on YAML that records as it stands, every field with its help. All of it is read
 off the forms. A line of prose begins with `# `; a field that may be left out with `#` alone, so
-that taking the `#` away puts it in.
+that taking the `#` away puts it in. Takes Refusals; hands on YAML with the complaints as comments.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Any
 
+import yaml
 from marshmallow import missing
 
 from ledger.cli.render import quantity, reading_order
 from ledger.errors import BadReport
+from ledger.intake.reading import BadDraft, Draft
+from ledger.intake.recording import Refusal
 from ledger.intake.yaml_reading import construct, documents
-from ledger.kinds.common import PERSON_STREAM
+from ledger.kinds.common import StreamField
 from ledger.kinds.fields import (
     DIGEST,
-    STREAM,
     Choice,
     CountryField,
     DayField,
@@ -48,11 +50,8 @@ RESTATED = "PrisonersReleased"
 """The type of report that the template of a correction restates."""
 WIDTH = 80
 
-_BY_PATTERN = {
-    STREAM: "development/by-talks-2025-12-12",
-    PERSON_STREAM: "person/p-3k7w",
-    DIGEST: "0" * 64,
-}
+_OTHERS = {"development": "by-talks-2025-12-12", "person": "p-9q4d"}
+"""By category: an example of another stream than that of the report."""
 _BY_TYPE: tuple[tuple[type[Field], str], ...] = (
     (DayField, "2025-12-13"),
     (CountryField, "Belarus"),
@@ -74,7 +73,7 @@ def template(kind: Kind) -> str:
         *_prose(f"{kind.type}: {kind.meaning}"),
         "#",
         *_prose("Put in what the source says. A line that begins with # and a name may be left "
-                "out; take the # away to put it in."),
+                "out; take the # away to put it in. What is marked personal can be erased."),
         "",
         f"kind: {kind.type}",
     ]
@@ -160,12 +159,16 @@ def _sample(field: Field) -> Any:
     example = field.metadata.get("example")
     if example is not None:
         return example
+    if isinstance(field, Text) and not field.required:
+        return ""
     if isinstance(field, Choice):
         return field.words[0]
     if isinstance(field, Whole):
         return field.least
+    if isinstance(field, StreamField):
+        return _OTHERS[field.category]
     if isinstance(field, Pattern):
-        return _BY_PATTERN.get(field.pattern, "short-name")
+        return "0" * 64 if field.pattern is DIGEST else "short-name"
     if isinstance(field, ListOf):
         return f"[{_sample(field.inner)}]"
     return next((text for type, text in _BY_TYPE if isinstance(field, type)), "")
@@ -175,9 +178,9 @@ def _help(field: Field) -> str:
     """Return the field's help with its words, its default and a mark where it is personal."""
     text: str = field.metadata["help"]
     inner = field.inner if isinstance(field, ListOf) else field
-    if isinstance(inner, Choice):
+    if isinstance(inner, Choice) and len(inner.words[0]) > 1:
         text += ": " + ", ".join(inner.words)
-    notes = ["personal: can be erased"] if field.sealed else []
+    notes = ["personal"] if field.sealed else []
     if default := _default(field):
         notes.append(f"left out: {default}")
     return f"{text} ({'; '.join(notes)})" if notes else text
@@ -196,4 +199,43 @@ def _default(field: Field) -> str:
 
 
 def _prose(text: str) -> list[str]:
-    return [f"# {line}" for line in wrap(text, WIDTH - 12, break_on_hyphens=False)]
+    return [f"# {line}" for line in wrap(text, WIDTH - 10, break_on_hyphens=False)]
+
+
+def refused_as_yaml(refusals: Sequence[Refusal], where: str) -> str:
+    """Return the refused reports of a file as YAML, each below what is wrong with it."""
+    parts = [f"# Refused reports of {where}. Mend them, then record this file.\n"]
+    for refusal in refusals:
+        complaints = "".join(f"# {complaint}\n" for complaint in _in_one_line(refusal))
+        parts.append(f"# line {refusal.line}\n{complaints}{_draft_as_yaml(refusal.draft)}")
+    return "\n".join(parts)
+
+
+def _in_one_line(refusal: Refusal) -> Iterator[str]:
+    return (" ".join(str(complaint).split()) for complaint in refusal.complaints)
+
+
+def _draft_as_yaml(draft: Draft | BadDraft) -> str:
+    if isinstance(draft, BadDraft):
+        return "# It could not be read at all, so it is not repeated here.\n"
+    fields = {"kind": None, **draft.fields} if "kind" in draft.fields else draft.fields
+    return yaml.dump([fields], Dumper=_Plain, allow_unicode=True, sort_keys=False, width=90)
+
+
+class _Plain(yaml.SafeDumper):
+    """Writes text so that the ledger's own YAML reading gets the same text back."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Repeat what stands twice: shared provenance belongs to each report."""
+        return True
+
+
+def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    """Quote what begins like a number; a date is plain text to the ledger."""
+    looks_like_number = text[:1].isdigit() or text[:1] in ("+", "-", ".")
+    return dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if looks_like_number else None
+    )
+
+
+_Plain.add_representer(str, _text_node)

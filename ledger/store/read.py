@@ -188,7 +188,7 @@ def _conditions(selection: Selection) -> Iterator[sa.ColumnElement[bool]]:
 
 def _in_category(category: str) -> sa.ColumnElement[bool]:
     # "0" is the character after "/": every name that begins with "category/" lies between.
-    return _events.stream.between(f"{category}/", f"{category}0")
+    return (_events.stream > f"{category}/") & (_events.stream < f"{category}0")
 
 
 def _decoded(

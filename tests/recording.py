@@ -1,0 +1,57 @@
+"""Recording and asking in tests: text in, outcome or answer out."""
+
+import io
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger import answers
+from ledger.answers import Answer
+from ledger.book import now, writer
+from ledger.examples.shipped import example
+from ledger.intake.reading import read_reports
+from ledger.intake.recording import Outcome, record
+from ledger.projections.registry import PROJECTIONS
+from ledger.rebuild import rebuild
+from ledger.store.connect import reading
+
+SOURCE = "{publisher: A Newspaper, url: https://example.org/a}"
+
+
+def record_text(engine: sa.Engine, text: str | bytes, **options: Any) -> Outcome:
+    """Record a text of reports and return what became of it."""
+    raw = text if isinstance(text, bytes) else text.encode()
+    return record(engine, read_reports(io.BytesIO(raw)), writer("tester"), **options)
+
+
+def recorded(engine: sa.Engine, text: str | bytes) -> Outcome:
+    """Record a text that must not be refused."""
+    outcome = record_text(engine, text)
+    assert [str(c) for r in outcome.refusals for c in r.complaints] == []
+    return outcome
+
+
+def record_example(engine: sa.Engine, name: str) -> Outcome:
+    """Record a shipped example."""
+    return recorded(engine, example(name))
+
+
+def release(stream: str = "by-release", **fields: Any) -> str:
+    """Return one report of a release as a YAML list of one."""
+    lines = {"when": "2025-12-13", "by": "Belarus", "provenance": SOURCE, **fields}
+    text = "".join(f"  {name}: {value}\n" for name, value in lines.items())
+    return f"- kind: PrisonersReleased\n  development: {stream}\n{text}"
+
+
+def answered(engine: sa.Engine, **question: Any) -> Answer:
+    """Rebuild everything and ask for releases."""
+    for projection in PROJECTIONS:
+        rebuild(engine, projection, now())
+    with reading(engine) as connection:
+        return answers.releases(connection, **question)
+
+
+def bounds_of(answer: Answer) -> dict[str, tuple[int, int | None]]:
+    """Return low and high of each row by what the row is about."""
+    key = answer.columns[0]
+    return {row[key]: (row["low"], row["high"]) for row in answer}
