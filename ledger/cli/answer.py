@@ -144,7 +144,17 @@ def as_data(found: Answer) -> Row:
 
 
 def print_answer(found: Answer) -> None:
-    """Print the answer for people: the rows, the total, how it was counted, what is disputed."""
+    """Print the answer for people: the numbers, what is disputed, how it was counted."""
+    print_numbers(found)
+    for dispute in found.disputes:
+        print_text(_dispute(dispute))
+    print_text()
+    print_text(f"Counted: {found.counting}.", style="dim")
+    print_text(f"Assumed: {'; '.join(found.assumptions)}.", style="dim")
+
+
+def print_numbers(found: Answer) -> None:
+    """Print the rows and the total, and what belongs to them."""
     by = found.columns[0]
     rows = [(_name(by, row[by]), *_cells(row)) for row in found.rows]
     if by != "day":
@@ -155,10 +165,6 @@ def print_answer(found: Answer) -> None:
         print_text(f"Any other citizenship: at most {_number(found.other_high)}.")
     if found.scope["stage"] != "done":
         print_text(f"Stage: {found.scope['stage']}; these are not releases that happened.")
-    print_text(f"Counted: {found.counting}.", style="dim")
-    print_text(f"Assumed: {'; '.join(found.assumptions)}.", style="dim")
-    for dispute in found.disputes:
-        print_text(_dispute(dispute))
 
 
 def _dispute(dispute: Row) -> str:

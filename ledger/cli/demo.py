@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from ledger import answers
 from ledger.answers import Answer
 from ledger.book import now, open_ledger, writer
-from ledger.cli.answer import print_answer
+from ledger.cli.answer import print_answer, print_numbers
 from ledger.cli.output import examples, print_pairs, print_text
 from ledger.errors import CouldNot
 from ledger.examples import shipped
@@ -54,7 +54,7 @@ def _tell(engine: sa.Engine) -> None:
     print_text()
     _take_in(engine, "wider")
     wider = _since_november(engine)
-    print_answer(wider)
+    print_numbers(wider)
     print_text()
     print_text("3. Who contradicts whom", style="bold")
     print_text()

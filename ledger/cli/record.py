@@ -36,7 +36,7 @@ from ledger.cli.output import (
 )
 from ledger.cli.start import database_option, open_to_record, open_to_try
 from ledger.cli.templates import kinds_to_write, refused_as_yaml, template
-from ledger.errors import BadFile, BadValue, CouldNot, LedgerError
+from ledger.errors import BadFile, BadValue, CouldNot, LedgerError, shown
 from ledger.intake import recording
 from ledger.intake.reading import read_reports
 from ledger.intake.recording import OnProgress, Outcome, Refusal
@@ -76,8 +76,8 @@ def _print_template(context: click.Context, _: click.Parameter, name: str | None
     if kind not in kinds:
         formatter = click.HelpFormatter(width=WIDTH)
         formatter.write_dl([(kind.type, kind.meaning) for kind in kinds])
-        raise click.BadParameter(
-            f"there is no kind {name!r} to write. The kinds are:\n{formatter.getvalue()}"
+        raise click.UsageError(
+            f"there is no kind {shown(name, 20)} to write. The kinds are:\n{formatter.getvalue()}"
         )
     click.echo(template(kind), nl=False)
     context.exit()

@@ -63,13 +63,13 @@ def place(context: click.Context) -> str:
 
 def open_to_read(database: str) -> sa.Engine:
     """Return the engine of a ledger that is there; never creates one. Raises CouldNot."""
-    return open_ledger(database)
+    return _closed_at_the_end(open_ledger(database))
 
 
 def open_to_record(database: str) -> sa.Engine:
     """Return the engine of a ledger; on SQLite it is made if it is not there. Raises CouldNot."""
     is_new = is_missing(database)
-    engine = open_ledger(database, create=True)
+    engine = _closed_at_the_end(open_ledger(database, create=True))
     if is_new:
         say(f"made a new ledger: {file_of(engine)}")
     return engine
@@ -78,10 +78,16 @@ def open_to_record(database: str) -> sa.Engine:
 def open_to_try(database: str) -> sa.Engine:
     """Return an engine for a dry run: where there is no ledger yet, an empty one in memory."""
     if not is_missing(database):
-        return open_ledger(database)
-    engine = connect("sqlite://")
+        return open_to_read(database)
+    engine = _closed_at_the_end(connect("sqlite://"))
     upgrade(engine)
     say(f"there is no ledger at {database} yet: checked against an empty one")
+    return engine
+
+
+def _closed_at_the_end(engine: sa.Engine) -> sa.Engine:
+    """Let the command close its connections when it ends, however it ends."""
+    click.get_current_context().call_on_close(engine.dispose)
     return engine
 
 
@@ -102,7 +108,7 @@ def init(database: str, format: str) -> None:
 
     Doing it twice is fine. A SQLite ledger also makes itself with the first `ledger record`.
     """
-    engine = connect(database)
+    engine = _closed_at_the_end(connect(database))
     before = None if is_missing(database) else _revision(engine)
     upgrade(engine)
     how = {None: "made", HEAD: "was there already"}.get(before, f"upgraded from {before}")

@@ -5,6 +5,7 @@ off the forms. A line of prose begins with `# `; a field that may be left out wi
 that taking the `#` away puts it in. Takes Refusals; hands on YAML with the complaints as comments.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Any
@@ -79,6 +80,8 @@ def template(kind: Kind) -> str:
     ]
     if kind.category != SAME_STREAM:
         short, meaning = STREAMS[kind.category]
+        if kind.is_report and kind.category == "development":  # one family a stream
+            short = re.sub("([A-Z])", r"-\1", f"by{kind.type}-2025-12-13").lower()
         lines += ["", *_prose(meaning), f"{kind.category}: {short}"]
     for block in _blocks(kind.form):
         lines += ["", *block]
@@ -157,12 +160,13 @@ def _sample(field: Field) -> Any:
     if isinstance(field, Group):
         return field.form
     example = field.metadata.get("example")
+    if isinstance(field, Choice):
+        word = field.words[0] if example is None else str(example)
+        return f'"{word}"' if word.isdigit() else word
     if example is not None:
         return example
     if isinstance(field, Text) and not field.required:
         return ""
-    if isinstance(field, Choice):
-        return field.words[0]
     if isinstance(field, Whole):
         return field.least
     if isinstance(field, StreamField):

@@ -111,6 +111,7 @@ class Choice(Field):
     def __init__(self, help: str, words: Sequence[str], **kwargs: Any) -> None:
         super().__init__(help, **kwargs)
         self.words = tuple(words)
+        self.error_messages["required"] = f"is missing, wanted {help}: {', '.join(self.words)}"
 
     def read(self, value: Any) -> str:
         if isinstance(value, str):
