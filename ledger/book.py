@@ -19,7 +19,7 @@ from ledger.errors import CouldNot
 from ledger.intake.reading import Draft, read_reports
 from ledger.intake.recording import Outcome, Writer, record
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import Rebuilt, rebuild
+from ledger.rebuild import Run, rebuild
 from ledger.store import connect as database
 from ledger.store.migrate import HEAD, revision_of, upgrade
 
@@ -63,12 +63,13 @@ def open_ledger(url: str, *, create: bool = False) -> sa.Engine:
         raise CouldNot(f"open {place}", "there is no ledger there; `ledger init` makes one")
     with database.reading(engine) as connection:
         revision = revision_of(connection)
+    if revision == HEAD:
+        return engine
+    engine.dispose()
     if revision is None:
         raise CouldNot(f"open {place}", "there is no ledger there; `ledger init` makes one")
-    if revision != HEAD:
-        why = f"it is at revision {revision}, wanted {HEAD}; `ledger init` upgrades an older one"
-        raise CouldNot(f"open {place}", why)
-    return engine
+    why = f"it is at revision {revision}, wanted {HEAD}; `ledger init` upgrades an older one"
+    raise CouldNot(f"open {place}", why)
 
 
 class Book:
@@ -97,9 +98,9 @@ class Book:
         drafts = (Draft(number, dict(fields)) for number, fields in enumerate(reports, start=1))
         return record(self.engine, drafts, writer(by), keep_going=keep_going, dry_run=dry_run)
 
-    def rebuild(self) -> list[Rebuilt]:
+    def rebuild(self) -> list[Run]:
         """Rebuild every projection from the first event and return what was done."""
-        return [rebuild(self.engine, projection, now()) for projection in PROJECTIONS]
+        return [rebuild(self.engine, projection, now) for projection in PROJECTIONS]
 
 
 class Answers:

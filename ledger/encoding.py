@@ -22,6 +22,10 @@ FORMAT = "incident-ledger/1"
 ENTRY_LIMIT = 65_535
 """Bytes of an entry at most: the entry bundles of C2SP tlog-tiles count them in 16 bits."""
 SAFE_INTEGER = 2**53 - 1
+ALWAYS = frozenset(
+    ("id", "stream", "stream_version", "type", "type_version", "recorded_at", "recorded_by", "data")
+)
+"""What every entry has, beside its format."""
 ERASED = "[erased]"
 """What stands in place of a personal field whose salt and value are gone."""
 
@@ -182,6 +186,10 @@ def parse(raw: bytes) -> Data:
         raise BadEntry(str(refusal)) from None
     if not isinstance(entry, dict) or entry.get("format") != FORMAT:
         raise BadEntry(f"its format is not {FORMAT}")
+    if missing := sorted(ALWAYS - entry.keys()):
+        raise BadEntry(f"it has no {', '.join(missing)}")
+    if not isinstance(entry["data"], dict) or not isinstance(entry.get("_sd", {}), dict):
+        raise BadEntry("its data or _sd are no mapping")
     return entry
 
 

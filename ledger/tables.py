@@ -58,4 +58,24 @@ checkpoints = sa.Table(
     sa.Column("projection_version", sa.Integer, nullable=False),
     sa.Column("position", sa.BigInteger, nullable=False),
     sa.Column("rebuilt_at", Name, nullable=False),
+    sa.Column("stalled_at", sa.BigInteger),
+    sa.Column("stall_cause", sa.Text),
+)
+
+# What every rebuild and catch-up did; rows are added only.
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+    sa.Column("projection", Name, nullable=False),
+    sa.Column("how", Name, nullable=False),
+    sa.Column("started_at", Name, nullable=False),
+    sa.Column("ended_at", Name, nullable=False),
+    sa.Column("outcome", Name, nullable=False),
+    sa.Column("position", sa.BigInteger, nullable=False),
+    sa.Column("events", sa.BigInteger, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("drift", sa.BigInteger, nullable=False),
+    sa.Column("detail", sa.Text),
+    sa.Index("runs_projection", "projection", "id"),
 )

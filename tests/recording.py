@@ -46,7 +46,7 @@ def release(stream: str = "by-release", **fields: Any) -> str:
 def answered(engine: sa.Engine, **question: Any) -> Answer:
     """Rebuild everything and ask for releases."""
     for projection in PROJECTIONS:
-        rebuild(engine, projection, now())
+        rebuild(engine, projection, now)
     with reading(engine) as connection:
         return answers.releases(connection, **question)
 

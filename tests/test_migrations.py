@@ -114,7 +114,7 @@ def test_upgrade_by_an_older_version_is_refused(engine: sa.Engine) -> None:
     """A ledger that a newer version has upgraded is left alone."""
     with engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '9999'")
-    with pytest.raises(CouldNot, match="revision 9999, this version knows 0002"):
+    with pytest.raises(CouldNot, match=f"revision 9999, this version knows {HEAD}"):
         upgrade(engine)
 
 

@@ -235,3 +235,13 @@ def test_a_question_that_cannot_be_asked_is_refused(
     """A question with an impossible parameter is refused with what was got."""
     with pytest.raises(BadValue):
         answered(engine, **question)
+
+
+def test_people_of_unknown_citizenship_may_be_anybodys(engine: sa.Engine) -> None:
+    """An unknown citizenship is no citizenship of its own: it leaves the others open."""
+    recorded(engine, release(total=5, citizenships="{PL: 2, unknown: 3}", exhaustive="true"))
+
+    answer = answered(engine)
+
+    assert bounds_of(answer) == {"PL": (2, 2)}
+    assert answer.other_high == 3

@@ -22,6 +22,7 @@ from ledger.cli.output import (
 )
 from ledger.cli.start import database_option, open_to_read
 from ledger.errors import BadValue
+from ledger.kinds.common import STAGES
 from ledger.projections.registry import PROJECTIONS, projection_named
 from ledger.projections.releases import RELEASES
 from ledger.rebuild import rebuild as rebuild_projection
@@ -50,7 +51,7 @@ def answer() -> None:
 @click.option("--state", metavar="COUNTRY", help="Only releases by this state or organisation.")
 @click.option("--since", metavar="DAY", help="The first day that counts, as 2025-11-01 or 2025-11.")
 @click.option("--until", metavar="DAY", help="The last day that counts.")
-@click.option("--stage", type=click.Choice(answers.STAGES), default="done", show_default=True,
+@click.option("--stage", type=click.Choice(STAGES), default="done", show_default=True,
               help="Which stage counts: done, or say, ordered.")
 @format_option("table", "json", "csv")
 @database_option
@@ -104,7 +105,7 @@ def rebuild(database: str, names: tuple[str, ...], format: str) -> None:
     """
     chosen = [_projection(name) for name in names] or list(PROJECTIONS)
     engine = open_to_read(database)
-    done = [rebuild_projection(engine, projection, now()) for projection in chosen]
+    done = [rebuild_projection(engine, projection, now) for projection in chosen]
     columns = ("projection", "position", "events", "rows")
     rows = [(d.projection, d.position, d.events, d.rows) for d in done]
     _print_rows(columns, rows, format, numbers=columns[1:])

@@ -66,7 +66,7 @@ def _take_in(engine: sa.Engine, name: str) -> None:
     outcome = record(engine, read_reports(io.BytesIO(shipped.example(name))), writer(RECORDER))
     assert not outcome.refusals, f"the shipped example {name} is refused: {outcome.refusals}"
     for projection in PROJECTIONS:
-        rebuild(engine, projection, now())
+        rebuild(engine, projection, now)
     with reading(engine) as connection:
         head = read_head(connection)
     print_text(
@@ -102,7 +102,7 @@ def _who(connection: sa.Connection, position: int) -> str:
 
 
 def _usual_file() -> Path:
-    """Return where an earlier demo's ledger is replaced; a folder of its own if not allowed here."""
+    """Return where an earlier demo's ledger is replaced; a new folder if not allowed here."""
     here = Path("ledger-demo.db")
     if os.access(here if here.exists() else here.parent, os.W_OK):
         return here

@@ -62,6 +62,7 @@ class Sections(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; whatever it refuses becomes a message and an exit code."""
+        _open_what_is_closed()
         _survive_any_encoding()
         try:
             try:
@@ -168,6 +169,13 @@ def _forget_stdout() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def _open_what_is_closed() -> None:
+    """A shell can close the standard streams (`>&-`); then Python has None in their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
 
 
 def _survive_any_encoding() -> None:

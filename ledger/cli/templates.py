@@ -235,11 +235,10 @@ class _Plain(yaml.SafeDumper):
 
 
 def _text_node(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    """Quote what begins like a number; a date is plain text to the ledger."""
+    """Quote what begins like a number, and spell out what could be taken for a line break."""
     looks_like_number = text[:1].isdigit() or text[:1] in ("+", "-", ".")
-    return dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style='"' if looks_like_number else None
-    )
+    is_plain = text.replace("\n", "").isprintable() and not looks_like_number
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if is_plain else '"')
 
 
 _Plain.add_representer(str, _text_node)

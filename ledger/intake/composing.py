@@ -42,7 +42,7 @@ class Candidate:
 def read_draft(draft: Draft) -> Candidate:
     """Return the candidate that a draft makes; raises BadReport with every complaint."""
     try:
-        kind = kind_named(draft.fields.get("kind", "nothing"))
+        kind = kind_named(draft.fields.get("kind"))
     except BadValue as refusal:
         raise BadReport([Complaint("kind", str(refusal))]) from None
     if kind.written_by is not None:

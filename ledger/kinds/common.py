@@ -28,6 +28,7 @@ STAGES = ("proposed", "promised", "agreed", "ordered", "done", "refused", "rever
 CATEGORIES = ("political", "prisoner_of_war", "hostage", "civilian", "unstated")
 STREAM_REST = r"(?:/[a-z0-9][a-z0-9._-]*)+"
 """What follows the category in a stream's name."""
+LOCATORS = frozenset(("url", "document_sha256", "locator"))
 SLUG = re.compile(r"[a-z0-9][a-z0-9._-]*")
 PAIR_WANTED = "citizenships and their numbers, as {Poland: at least 1, Ukraine: 5}"
 
@@ -54,7 +55,7 @@ class Grade(Form):
 
 def one_of_url_document_locator(data: Mapping[str, Any]) -> None:
     """A report must be findable again: by url, by document or by a locator."""
-    if not {"url", "document_sha256", "locator"} & data.keys():
+    if LOCATORS.isdisjoint(data):
         raise BadValue(
             "no url, document_sha256 or locator", "at least one, so that others can look it up"
         )
@@ -156,12 +157,14 @@ class Breakdown(Field):
         return lines
 
     def is_normal(self, value: Any) -> bool:
-        return self.lines.is_normal(value) and len(set(map(self._place, value))) == len(value)
+        if not self.lines.is_normal(value):
+            return False
+        return len(value) < 2 or len(set(map(self._place, value))) == len(value)
 
     def _place(self, line: Any) -> tuple[str, str]:
         """Return what a breakdown may have one number for."""
-        destination = line.get("destination")
-        return line[self.key]["code"], "" if destination is None else destination["code"]
+        destination = line["destination"]["code"] if "destination" in line else ""
+        return line[self.key]["code"], destination
 
     def _refuse_twice(self, lines: list[Any]) -> None:
         places = [self._place(line) for line in lines]

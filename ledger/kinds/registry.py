@@ -24,4 +24,5 @@ def kind_named(words: object) -> Kind:
         plain = words.casefold().replace(" ", "").replace("_", "").replace("-", "")
         if plain in _PLAIN:
             return KINDS[_PLAIN[plain]]
-    raise BadValue(words, "one of " + ", ".join(KINDS))
+    known = ", ".join(kind.type for kind in KINDS.values() if kind.written_by is None)
+    raise BadValue("nothing" if words is None else words, f"one of {known}")

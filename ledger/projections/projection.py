@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ledger import developments
 from ledger.developments import Development
+from ledger.errors import LedgerError
 from ledger.events import RecordedEvent
 
 metadata = sa.MetaData()
@@ -68,8 +69,11 @@ def rows_over_time(
     standing: dict[tuple[str, Key], tuple[int, Values]] = {}
     development = Development(stream)
     for event in events:
-        development = developments.evolve(development, event)
-        said = projection.rows(development)
+        try:
+            development = developments.evolve(development, event)
+            said = projection.rows(development)
+        except Exception as cause:  # whatever the fold's bug is: name the event and stop there
+            raise CannotApply(projection.name, event.position, cause) from cause
         for place, (since, values) in list(standing.items()):
             if said.get(place) != values:
                 yield _row(stream, place, since, event.position, values)
@@ -78,6 +82,15 @@ def rows_over_time(
             standing.setdefault(place, (event.position, values))
     for place, (since, values) in standing.items():
         yield _row(stream, place, since, None, values)
+
+
+class CannotApply(LedgerError):
+    """A projection cannot apply an event: it stops there, the others go on."""
+
+    def __init__(self, projection: str, position: int, cause: Exception) -> None:
+        self.projection, self.position = projection, position
+        self.cause = f"{type(cause).__name__}: {cause}"
+        super().__init__(f"{projection} cannot apply position {position}: {self.cause}")
 
 
 def standing_at(table: sa.FromClause, as_of: int | None) -> sa.ColumnElement[bool]:

@@ -46,8 +46,6 @@ class ReleaseTotals:
             sa.func.coalesce(root.c.root, row.c.stream).label("grp"),
             *(column for column in row.c if column.name != "stage"),
         ).outerjoin(root, root.c.stream == row.c.stream)
-        if self.scope.state is not None:
-            query = query.where(row.c.released_by == self.scope.state)
         return query.cte("members")
 
     @cached_property
@@ -63,6 +61,9 @@ class ReleaseTotals:
         odd_days = sa.func.min(c.valid_until) < sa.func.max(c.valid_from)
         odd_days = sa.func.coalesce(odd_days, sa.false())
         said = sa.func.max(sa.case((c.disputed, 1), else_=0)) > 0
+        two_states = sa.func.min(c.released_by) != sa.func.max(c.released_by)
+        theirs = sa.case((c.released_by == self.scope.state, 1), else_=0)
+        asked = sa.true() if self.scope.state is None else sa.func.max(theirs) > 0
         w = (
             sa.select(
                 c.grp,
@@ -72,9 +73,10 @@ class ReleaseTotals:
                 _low(c.low, clash).label("low"),
                 _high(c.high, clash).label("high"),
                 _high(c.other_high, clash).label("other_high"),
-                (said | clash | odd_days).label("disputed"),
+                (said | clash | odd_days | two_states).label("disputed"),
             )
             .group_by(c.grp)
+            .having(asked)
             .cte("whole_groups")
             .c
         )

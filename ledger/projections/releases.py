@@ -49,6 +49,9 @@ release_merges = answer_table(
 )
 
 
+UNKNOWN = "unknown"
+
+
 def rows(development: Development) -> Said:
     """Return the rows of one development, as it stands."""
     said: dict[tuple[str, Key], Values] = {}
@@ -77,13 +80,14 @@ def claim(report: Report) -> Claim:
     data = report.data
     shares = dict(_shares(data["citizenships"]))
     foreign = shares.pop(FOREIGN, UNSTATED)
+    unknown = shares.pop(UNKNOWN, None)  # they may be anybody's citizens, so no list is complete
     brought = sum(_bounds(line["count"]).low for line in data["destinations"])
     total = _bounds(data["total"])
     return Claim(
         report.position,
         Bounds(max(total.low, brought), total.high),
         shares,
-        data["exhaustive"],
+        data["exhaustive"] and unknown is None,
         foreign,
         tuple(_person(person) for person in data["persons"]),
     )
@@ -162,7 +166,8 @@ def _person(person: Data) -> Person:
     """Return the person by stream, else by name; an erased name makes somebody without one."""
     name = person.get("name", ERASED)
     key = person.get("person") or (None if name == ERASED else " ".join(name.casefold().split()))
-    return Person(key, frozenset(country["code"] for country in person["citizenships"]))
+    codes = {country["code"] for country in person["citizenships"]}
+    return Person(key, frozenset(codes - {UNKNOWN}))
 
 
 RELEASES = Projection(

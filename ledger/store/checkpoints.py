@@ -13,16 +13,19 @@ class Checkpoint:
 
     position: int
     rebuilt_at: str
+    stalled_at: int | None = None
+    """The position that the projection cannot apply, and why."""
+    stall_cause: str | None = None
 
 
 def read_checkpoint(connection: sa.Connection, projection: str, version: int) -> Checkpoint | None:
     """Return the projection's checkpoint; None where this version of it was never built."""
     c = tables.checkpoints.c
-    query = sa.select(c.position, c.rebuilt_at).where(
+    query = sa.select(c.position, c.rebuilt_at, c.stalled_at, c.stall_cause).where(
         c.projection == projection, c.projection_version == version
     )
     row = connection.execute(query).one_or_none()
-    return None if row is None else Checkpoint(row.position, row.rebuilt_at)
+    return None if row is None else Checkpoint(*row)
 
 
 def write_checkpoint(
@@ -37,5 +40,7 @@ def write_checkpoint(
             projection_version=version,
             position=checkpoint.position,
             rebuilt_at=checkpoint.rebuilt_at,
+            stalled_at=checkpoint.stalled_at,
+            stall_cause=checkpoint.stall_cause,
         )
     )

@@ -24,6 +24,7 @@ CHECKPOINT_PAGES = 8_000
 """The WAL is copied into the SQLite file when it has grown by this many pages (32 MB)."""
 
 _WRITES = "ledger_writes"
+_CHANGES = "ledger_changes"
 
 
 def connect(url: str) -> sa.Engine:
@@ -31,19 +32,14 @@ def connect(url: str) -> sa.Engine:
 
     Nothing is opened yet. Raises CouldNot for a URL that SQLAlchemy cannot use.
     """
-    if "://" not in url:
-        url = f"sqlite:///{url}"
-    url = url.replace("postgres://", "postgresql://", 1)
     try:
-        engine = sa.create_engine(url)
+        address = _address(url)
+        engine = sa.create_engine(address)
     except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, ValueError) as refusal:
         raise CouldNot(f"use the database {_without_password(url)}", _reason(refusal)) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
-    elif engine.dialect.name != "postgresql":
-        why = "a ledger lives in SQLite or PostgreSQL"
-        raise CouldNot(f"use the database {_without_password(url)}", why)
     return engine
 
 
@@ -63,6 +59,19 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 @contextmanager
+def changing(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """Open a transaction that writes anything but events: answer tables, checkpoints, runs.
+
+    It does not hold the append lock; on SQLite, which has one writer, appends wait for it all the
+    same, so keep it short. Commits at the end, rolls back on any exception.
+    """
+    with engine.connect() as connection:
+        connection = connection.execution_options(**{_CHANGES: True})
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Open a transaction that sees one state of the ledger, however many statements it reads."""
     with engine.connect() as connection:
@@ -78,9 +87,9 @@ def holds_append_lock(connection: sa.Connection) -> bool:
 
 
 def file_of(engine: sa.Engine) -> Path | None:
-    """Return the file of a SQLite ledger; None for a server or a database in memory."""
+    """Return the file of a SQLite ledger; None for a server, a database in memory, or a URI."""
     name = engine.url.database
-    if engine.dialect.name != "sqlite" or not name or name == ":memory:":
+    if engine.dialect.name != "sqlite" or not name or name == ":memory:" or engine.url.query:
         return None
     return Path(name)
 
@@ -112,8 +121,19 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITES, False)
+    options = connection.get_execution_options()
+    writes = options.get(_WRITES) or options.get(_CHANGES)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _address(url: str) -> sa.URL:
+    """Return the URL; a plain path is a SQLite file, whatever characters it has."""
+    if "://" not in url:
+        return sa.URL.create("sqlite", database=url)
+    address = sa.make_url(url.replace("postgres://", "postgresql://", 1))
+    if address.get_backend_name() not in ("sqlite", "postgresql"):
+        raise ValueError("a ledger lives in SQLite or PostgreSQL")
+    return address
 
 
 def _without_password(url: str) -> str:

@@ -96,31 +96,33 @@ def read_entry(connection: sa.Connection, position: int) -> bytes:
 
 
 def read_streams(
-    connection: sa.Connection, streams: Iterable[str]
+    connection: sa.Connection, streams: Iterable[str], up_to: int | None = None
 ) -> dict[str, list[RecordedEvent]]:
     """Return the events of several streams, by stream; one without events has an empty list."""
     names = sorted(set(streams))
     found: dict[str, list[RecordedEvent]] = {name: [] for name in names}
+    last = sa.true() if up_to is None else _events.position <= up_to
     query = (
-        sa.select(_events.position, _events.entry)
-        .where(among(connection, _events.stream, names))
+        sa.select(_events.position, _events.entry, _events.stream)
+        .where(among(connection, _events.stream, names), last)
         .order_by(_events.position)
     )
-    rows = [(row.position, row.entry) for row in connection.execute(query)]
-    for event in _decoded(connection, rows):
-        found[event.stream].append(event)
+    rows = connection.execute(query).all()
+    events = _decoded(connection, [(row.position, row.entry) for row in rows])
+    for row, event in zip(rows, events, strict=True):
+        found[row.stream].append(event)
     return found
 
 
 def read_by_stream(
-    connection: sa.Connection, category: str, *, page: int = PAGE
+    connection: sa.Connection, category: str, up_to: int, *, page: int = PAGE
 ) -> Iterator[RecordedEvent]:
     """Yield the events of a category stream by stream, each in order of stream_version."""
     stream, version = f"{category}/", 0
     place = sa.tuple_(_events.stream, _events.stream_version)
     query = (
         sa.select(_events.position, _events.entry, _events.stream, _events.stream_version)
-        .where(_in_category(category))
+        .where(_in_category(category), _events.position <= up_to)
         .order_by(_events.stream, _events.stream_version)
         .limit(page)
     )
@@ -131,6 +133,19 @@ def read_by_stream(
         if len(rows) < page:
             return
         stream, version = rows[-1].stream, rows[-1].stream_version
+
+
+def changed_streams(
+    connection: sa.Connection, category: str, after: int, up_to: int
+) -> list[str]:
+    """Return the streams of a category that have events at these positions, sorted by name."""
+    query = (
+        sa.select(_events.stream)
+        .distinct()
+        .where(_events.position > after, _events.position <= up_to, _in_category(category))
+        .order_by(_events.stream)
+    )
+    return list(connection.scalars(query))
 
 
 def read_head(connection: sa.Connection) -> TreeHead:

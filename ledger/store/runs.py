@@ -1,0 +1,40 @@
+"""Runs: what every rebuild and catch-up did; rows are added, never changed."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from ledger import tables
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One row of the table `runs`."""
+
+    projection: str
+    how: str
+    started_at: str
+    ended_at: str
+    outcome: str
+    position: int
+    events: int
+    rows: int
+    drift: int
+    detail: str | None
+    """The rows that drifted, or the cause of a stall."""
+
+
+def write_run(connection: sa.Connection, run: RunRecord) -> None:
+    """Add a run."""
+    values = {name: getattr(run, name) for name in RunRecord.__slots__}
+    connection.execute(sa.insert(tables.runs).values(values))
+
+
+def last_run(connection: sa.Connection, projection: str, outcome: str | None) -> RunRecord | None:
+    """Return the latest run of a projection (with that outcome); None where there was none."""
+    c = tables.runs.c
+    query = sa.select(*(c[name] for name in RunRecord.__slots__)).where(c.projection == projection)
+    if outcome is not None:
+        query = query.where(c.outcome == outcome)
+    row = connection.execute(query.order_by(c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else RunRecord(*row)
