@@ -69,7 +69,8 @@ def evolve(before: Development, event: RecordedEvent) -> Development:
         return _with_report(after, Report(event.position, event.type, event.data), kind.family)
     match event.type:
         case "ReportCorrected":
-            corrected = Report(event.position, event.data["type"], event.data["report"])
+            rank = after.reports[event.data["position"]].rank
+            corrected = Report(event.position, event.data["type"], event.data["report"], rank)
             gone = _without(after, event, "corrected")
             return replace(gone, reports={**gone.reports, event.position: corrected})
         case "ReportRetracted" | "LinkWithdrawn" | "MergeWithdrawn":

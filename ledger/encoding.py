@@ -159,6 +159,13 @@ def decode(position: int, raw: bytes, disclosures: Mapping[str, str]) -> Recorde
     A sealed field whose disclosure is gone reads `[erased]`. Raises BadEntry.
     """
     entry = parse(raw)
+    try:
+        return _decoded(position, entry, disclosures)
+    except (LookupError, TypeError, ValueError, AttributeError) as refusal:
+        raise BadEntry(f"{type(refusal).__name__} {refusal}") from None
+
+
+def _decoded(position: int, entry: Data, disclosures: Mapping[str, str]) -> RecordedEvent:
     data = entry["data"]
     erased = _unseal(data, entry.get("_sd", {}), disclosures)
     version, data = upcast(entry["type"], entry["type_version"], data)
@@ -198,7 +205,7 @@ def upcast(type: str, version: int, data: Data) -> tuple[int, Data]:
     kind = KINDS.get(type)
     if kind is None:
         raise BadEntry(f"this version of the ledger does not know the type {type}")
-    if version > kind.type_version:
+    if not 1 <= version <= kind.type_version:
         raise BadEntry(f"{type} has type_version {version}, known up to {kind.type_version}")
     for step in kind.upcasts[version - 1 :]:
         data = step(data)

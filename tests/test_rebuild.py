@@ -1,4 +1,4 @@
-"""The engine: catch-up equals rebuild, drift is found and mended, a stall stops one projection only."""
+"""The engine: catch-up equals rebuild, drift is found and mended, a stall stops one alone."""
 
 import subprocess
 import sys
@@ -211,7 +211,7 @@ def test_an_overlapping_rebuild_is_told_who_is_at_it(engine: sa.Engine) -> None:
 
 
 def test_readers_see_complete_states_only(engine: sa.Engine) -> None:
-    """Whoever reads during 200 rebuilds sees one of the complete states, never something between."""
+    """Whoever reads during 200 rebuilds sees complete states, never something between."""
     record_example(engine, "article")
     rebuild(engine, RELEASES, now)
     complete = live(engine)
@@ -224,10 +224,12 @@ def test_readers_see_complete_states_only(engine: sa.Engine) -> None:
 
     reader = threading.Thread(target=hammer)
     reader.start()
-    for _ in range(200):
-        rebuild(engine, RELEASES, now)
-    over.set()
-    reader.join()
+    try:
+        for _ in range(200):
+            rebuild(engine, RELEASES, now)
+    finally:
+        over.set()
+        reader.join()
 
     assert len(seen) > 10
     assert all(state == complete for state in seen)
@@ -236,7 +238,7 @@ def test_readers_see_complete_states_only(engine: sa.Engine) -> None:
 def test_an_append_during_a_rebuild_is_taken_in(engine: sa.Engine) -> None:
     """What is recorded while the side tables are filled is in the tables afterwards."""
     record_example(engine, "wider")
-    appended = []
+    appended: list[Any] = []
 
     def append(run: Any) -> None:
         if not appended:

@@ -79,7 +79,7 @@ def test_the_wider_record_holds_the_same_total(engine: sa.Engine) -> None:
     ids=["deprecated", "retracted"],
 )
 def test_a_false_report_disputes_and_leaves_no_trace(engine: sa.Engine, undo: str) -> None:
-    """A false report is named while it counts; once undone, the answer is what it was, to the byte."""
+    """A false report is named while it counts; once undone, the answer is what it was."""
     record_example(engine, "article")
     before = as_bytes(engine)
     recorded(engine, FALSE_REPORT)
@@ -100,7 +100,7 @@ def test_preferred_reports_hide_the_others(engine: sa.Engine) -> None:
     recorded(engine, release(total=10) + release(total=12))
     assert answered(engine).total["disputed"]
 
-    recorded(engine, "- {kind: ReportRanked, position: 2, rank: preferred, reason: a list of names}")
+    recorded(engine, "- {kind: ReportRanked, position: 2, rank: preferred, reason: has names}")
 
     assert answered(engine).total == {"low": 12, "high": 12, "disputed": False, "developments": 1}
 

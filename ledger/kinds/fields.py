@@ -90,6 +90,9 @@ class Text(Field):
         )
 
 
+_WORDS = Text("the source's words", limit=200)
+
+
 class Pattern(Text):
     """Text of one fixed form."""
 
@@ -196,13 +199,13 @@ class CountryField(Field):
 
     def read(self, value: Any) -> dict[str, str]:
         if isinstance(value, dict) and set(value) == {"code", "said"}:
-            code, said = value["code"], Text("the source's words").read(value["said"])
+            code, said = value["code"], _WORDS.read(value["said"])
             if not (isinstance(code, str) and (code in CODES or code in self.extra)):
                 raise BadValue(code, "an ISO 3166-1 alpha-2 code")
             return {"code": code, "said": said}
         if not isinstance(value, str):
             raise BadValue(value, "a country's name or code")
-        said = value.strip()
+        said = _WORDS.read(value)
         if said.casefold() in self.extra:
             return {"code": said.casefold(), "said": said}
         country = read_country(said)
@@ -216,7 +219,7 @@ class CountryField(Field):
             type(code) is str
             and type(said) is str
             and (code in CODES or code in self.extra)
-            and (said == code or _is_plain_text(said, 2_000))
+            and (said == code or _is_plain_text(said, _WORDS.limit))
         )
 
 
@@ -259,7 +262,7 @@ class QuantityField(Field):
     def read(self, value: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             return _quantity_as_data(
-                read_quantity(value.strip() if isinstance(value, str) else value)
+                read_quantity(_WORDS.read(value) if isinstance(value, str) else value)
             )
         known = {"relation", "low", "high", "best", "said", "flags"}
         if unknown := sorted(map(str, set(value) - known)):
@@ -331,16 +334,17 @@ def _quantity_from_parts(parts: Mapping[str, Any]) -> Quantity:
     )
     said = parts.get("said")
     if said is not None:
-        said = Text("the source's words", limit=200).read(said)
+        said = _WORDS.read(said)
     relation = parts.get("relation")
     if relation is not None and relation not in RELATIONS:
         raise BadValue(relation, "one of " + ", ".join(RELATIONS))
-    if low is not None and high is not None:
+    if low is not None and high is not None and (relation != "about" or low > high):
         return between(low, high, best, said)
     if relation == "about" or (best is not None and relation is None):
         if best is None:
             raise BadValue(dict(parts), "the best figure, as best: 30")
-        return Quantity("about", low=min(best, 1) if low is None else low, high=high, best=best,
+        least = min(best, 1) if high is None else min(best, 1, high)
+        return Quantity("about", low=least if low is None else low, high=high, best=best,
                         said=said)
     if low is not None:
         return Quantity("at_least", low=low, best=best, said=said)

@@ -70,7 +70,7 @@ def append(
     known = _recorded_already(connection, events) if log.has_some else {}
     fresh = _once_each([event for event in events if event.id not in known])
     retried = {event.stream for event in events} - {event.stream for event in fresh}
-    for stream, version in (expected or {}).items():
+    for stream, version in (expected or {}).items() if fresh or not events else ():
         if stream not in retried and log.versions.get(stream, 0) != version:
             raise WrongExpectedVersion(stream, log.versions.get(stream, 0), version)
     if fresh:

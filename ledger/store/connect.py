@@ -52,6 +52,9 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     """
     with engine.connect() as connection:
         connection = connection.execution_options(**{_WRITES: True})
+        if engine.dialect.name == "postgresql":
+            # Stricter, and each statement would see the log as it was before the wait for the lock.
+            connection = connection.execution_options(isolation_level="READ COMMITTED")
         with connection.begin():
             if engine.dialect.name == "postgresql":
                 connection.execute(_TAKE_LOCK, {"key": APPEND_LOCK})
