@@ -6,15 +6,16 @@ is where the clock, ids and salts come from; the rooms below are given them.
 
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from ledger import answers
-from ledger.answers import Answer
+from ledger.answers.answer import Answer
+from ledger.answers.registry import QUESTIONS
 from ledger.errors import CouldNot
 from ledger.intake.reading import Draft, read_reports
 from ledger.intake.recording import Outcome, Writer, record
@@ -104,15 +105,26 @@ class Book:
 
 
 class Answers:
-    """The questions that can be asked; each opens a transaction of its own."""
+    """The questions that can be asked, each as a method: `answers.releases(by="citizenship")`.
+
+    The parameters are those of the functions in `ledger.answers`; each call is one transaction.
+    """
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def releases(self, **question: Any) -> Answer:
-        """Return how many people were freed: see `ledger.answers.releases` for the parameters."""
+    def __getattr__(self, name: str) -> Callable[..., Answer]:
+        for question in QUESTIONS:
+            if question.name == name:
+                return partial(self._ask, question.answer)
+        raise AttributeError(name)
+
+    def __dir__(self) -> list[str]:
+        return [question.name for question in QUESTIONS]
+
+    def _ask(self, answer: Callable[..., Answer], **parameters: Any) -> Answer:
         with database.reading(self._engine) as connection:
-            return answers.releases(connection, **question)
+            return answer(connection, **parameters)
 
 
 def connect(url: str = "ledger.db", *, create: bool = False) -> Book:

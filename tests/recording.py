@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger import answers
-from ledger.answers import Answer
+from ledger.answers.answer import Answer
+from ledger.answers.releases import releases
 from ledger.book import now, writer
 from ledger.examples.shipped import example
 from ledger.intake.reading import read_reports
@@ -48,7 +48,7 @@ def answered(engine: sa.Engine, **question: Any) -> Answer:
     for projection in PROJECTIONS:
         rebuild(engine, projection, now)
     with reading(engine) as connection:
-        return answers.releases(connection, **question)
+        return releases(connection, **question)
 
 
 def bounds_of(answer: Answer) -> dict[str, tuple[int, int | None]]:

@@ -3,14 +3,17 @@
 Takes a question; prints rows with bounds, and in every format how it was counted.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from ledger import answers
-from ledger.answers import Answer, Row
+from ledger.answers.answer import Answer, Row, behind
+from ledger.answers.registry import QUESTIONS, Question
+from ledger.answers.releases import BY
 from ledger.book import now
 from ledger.cli.output import (
+    Command,
     Diagnostic,
     examples,
     format_option,
@@ -24,14 +27,16 @@ from ledger.cli.start import database_option, open_to_read
 from ledger.errors import BadValue
 from ledger.kinds.common import STAGES
 from ledger.projections.registry import PROJECTIONS, projection_named
-from ledger.projections.releases import RELEASES
 from ledger.rebuild import rebuild as rebuild_projection
 from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import reading
 from ledger.store.read import read_head
 from ledger.values.country import name_of
 
-BOUND_COLUMNS = ("low", "high", "disputed", "developments")
+NUMBERS = ("low", "high", "developments", "reports", "total", "derived low", "derived high")
+"""Columns that stand to the right."""
+COUNTRIES = ("citizenship", "state", "sender", "target_state")
+"""Columns whose codes are shown with the country's name."""
 
 
 @click.group()
@@ -42,48 +47,50 @@ def answer() -> None:
     """
 
 
-@answer.command(epilog=examples(
-    "ledger answer releases --by citizenship --state BY --since 2025-11-01",
-    "ledger answer releases --by day --state Belarus --format csv",
-))
-@click.option("--by", type=click.Choice(answers.BY), default="citizenship", show_default=True,
-              help="What each row is about; by day the numbers are running totals.")
-@click.option("--state", metavar="COUNTRY", help="Only releases by this state or organisation.")
-@click.option("--since", metavar="DAY", help="The first day that counts, as 2025-11-01 or 2025-11.")
-@click.option("--until", metavar="DAY", help="The last day that counts.")
-@click.option("--stage", type=click.Choice(STAGES), default="done", show_default=True,
-              help="Which stage counts: done, or say, ordered.")
-@format_option("table", "json", "csv")
-@database_option
-def releases(
-    database: str,
-    by: str,
-    state: str | None,
-    since: str | None,
-    until: str | None,
-    stage: str,
-    format: str,
-) -> None:
-    """Say how many people were freed, at least and at most.
+OPTIONS: dict[str, Callable[[Command], Command]] = {
+    "by": click.option("--by", type=click.Choice(BY), default="citizenship", show_default=True,
+                       help="What each row is about; by day the numbers are running totals."),
+    "state": click.option("--state", metavar="COUNTRY",
+                          help="Only what this state or organisation did."),
+    "since": click.option("--since", metavar="DAY",
+                          help="The first day that counts, as 2025-11-01 or 2025-11."),
+    "until": click.option("--until", metavar="DAY", help="The last day that counts."),
+    "stage": click.option("--stage", type=click.Choice(STAGES), default="done", show_default=True,
+                          help="Which stage counts: done, or say, ordered."),
+    "as_of": click.option("--as-of", metavar="POSITION|TIME",
+                          help="What the ledger said then: after that position, or by that time."),
+    "valid_at": click.option("--valid-at", metavar="DAY",
+                             help="What was so in the world on that day."),
+}
+"""The parameters of questions, as options."""
 
-    `low` is what the reports support at least, `high` what they leave possible at most; `?` means
-    that nobody stated an upper bound. A disputed number comes from reports that contradict each
-    other.
-    """
-    with reading(open_to_read(database)) as connection:
-        found = answers.releases(
-            connection, by=by, state=state, since=since, until=until, stage=stage
-        )
-        behind = answers.behind(connection, RELEASES)
-    remarks = [_is_behind(behind)] if behind else []
-    if format == "json":
-        print_json(as_data(found), diagnostics=remarks)
-    elif format == "csv":
-        print_csv((*found.columns, "counting"), _csv_rows(found))
-    else:
-        print_answer(found)
-    for remark in remarks:
-        say(str(remark))
+
+def _command(question: Question) -> click.Command:
+    """Return the command that asks a question."""
+
+    def ask(database: str, format: str, **parameters: Any) -> None:
+        with reading(open_to_read(database)) as connection:
+            found = question.answer(connection, **parameters)
+            late = behind(connection, question.projection)
+        remarks = [_is_behind(late)] if late and parameters["as_of"] is None else []
+        if format == "json":
+            print_json(as_data(found), diagnostics=remarks)
+        elif format == "csv":
+            print_csv((*found.columns, "counting"), _csv_rows(found))
+        else:
+            print_answer(found)
+        for remark in remarks:
+            say(str(remark))
+
+    for name in reversed((*question.parameters, "as_of", "valid_at")):
+        ask = OPTIONS[name](ask)
+    ask = format_option("table", "json", "csv")(database_option(ask))
+    examples_of = examples(f"ledger answer {question.name}", *question.examples)
+    return click.command(question.name, help=question.asks, epilog=examples_of)(ask)
+
+
+for _question in QUESTIONS:
+    answer.add_command(_command(_question))
 
 
 @click.group()
@@ -134,14 +141,13 @@ def as_data(found: Answer) -> Row:
         "question": found.question,
         "scope": found.scope,
         "rows": found.rows,
-        "total": found.total,
+        "total": found.total or None,
         "counting": found.counting,
         "assumptions": list(found.assumptions),
         "disputes": found.disputes,
+        **found.further,
     }
-    if "citizenship" in found.columns:
-        data["any_other_citizenship"] = {"low": 0, "high": found.other_high}
-    return data
+    return {name: value for name, value in data.items() if value is not None}
 
 
 def print_answer(found: Answer) -> None:
@@ -151,20 +157,22 @@ def print_answer(found: Answer) -> None:
         print_text(_dispute(dispute))
     print_text()
     print_text(f"Counted: {found.counting}.", style="dim")
-    print_text(f"Assumed: {'; '.join(found.assumptions)}.", style="dim")
+    if found.assumptions:
+        print_text(f"Assumed: {'; '.join(found.assumptions)}.", style="dim")
 
 
 def print_numbers(found: Answer) -> None:
     """Print the rows and the total, and what belongs to them."""
-    by = found.columns[0]
-    rows = [(_name(by, row[by]), *_cells(row)) for row in found.rows]
-    if by != "day":
-        rows.append(("total", *_cells(found.total)))
-    print_table((by, *BOUND_COLUMNS), rows, numbers=("low", "high", "developments"))
+    rows = [tuple(_cell(name, row[name]) for name in found.columns) for row in found.rows]
+    if found.total and found.columns[0] != "day":
+        total = {found.columns[0]: "total", **found.total}
+        rows.append(tuple(_cell(name, total.get(name, "")) for name in found.columns))
+    print_table([name.replace("_", " ") for name in found.columns], rows, numbers=NUMBERS)
     print_text()
-    if by == "citizenship" and found.other_high != 0:
-        print_text(f"Any other citizenship: at most {_number(found.other_high)}.")
-    if found.scope["stage"] != "done":
+    other = found.further.get("any_other_citizenship")
+    if other and other["high"] != 0:
+        print_text(f"Any other citizenship: at most {_cell('high', other['high'])}.")
+    if found.scope.get("stage", "done") != "done":
         print_text(f"Stage: {found.scope['stage']}; these are not releases that happened.")
 
 
@@ -175,29 +183,37 @@ def _dispute(dispute: Row) -> str:
     return f"Disputed: {dispute['development']}, by the reports at positions {positions}."
 
 
-def _cells(row: Row) -> tuple[str, str, str, str]:
-    disputed = "yes" if row["disputed"] else ""
-    return f"{row['low']:,}", _number(row["high"]), disputed, f"{row['developments']:,}"
+def _cell(name: str, value: Any) -> str:
+    """Return a value as the table shows it; a bound that nobody stated is `?`."""
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if value is None:
+        return "?" if name in NUMBERS else ""
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return _with_country(str(value)) if name in COUNTRIES else str(value)
 
 
-def _number(high: int | None) -> str:
-    return "?" if high is None else f"{high:,}"
-
-
-def _name(by: str, key: str) -> str:
-    """Return a country's code with its name; everything else as it is."""
+def _with_country(code: str) -> str:
     try:
-        return key if by == "day" else f"{key}  {name_of(key)}"
+        return f"{code}  {name_of(code)}"
     except BadValue:
-        return key
+        return code
 
 
 def _csv_rows(found: Answer) -> list[list[object]]:
-    by = found.columns[0]
     rows = list(found.rows)
-    if by != "day":
-        rows.append({by: "total", **found.total})
-    return [[*(row[column] for column in found.columns), found.counting] for row in rows]
+    if found.total and found.columns[0] != "day":
+        rows.append({found.columns[0]: "total", **found.total})
+    return [
+        [*(_csv_cell(row.get(name)) for name in found.columns), found.counting] for row in rows
+    ]
+
+
+def _csv_cell(value: Any) -> object:
+    return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
 def _projection(name: str) -> Any:

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 
-from ledger import answers
-from ledger.answers import Answer
+from ledger.answers.answer import Answer
+from ledger.answers.releases import releases
 from ledger.book import now, open_ledger, writer
 from ledger.cli.answer import print_answer, print_numbers
 from ledger.cli.output import examples, print_pairs, print_text
@@ -79,7 +79,7 @@ def _take_in(engine: sa.Engine, name: str) -> None:
 
 def _since_november(engine: sa.Engine) -> Answer:
     with reading(engine) as connection:
-        return answers.releases(
+        return releases(
             connection, by="citizenship", state="BY", since=SINCE, until=UNTIL
         )
 

@@ -1,26 +1,28 @@
-"""Answers: what analysts ask of the projections.
+"""How many people were freed? By citizenship, state or day, with bounds.
 
-Takes a question's parameters; hands on an Answer: rows with bounds, the total, the counting rule,
+Takes the question's parameters; hands on an Answer: rows with bounds, the total, the counting rule,
 the assumptions, and what is disputed. Reads answer tables only, never an event.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.errors import BadValue, NotFound
+from ledger.answers.answer import (
+    Answer,
+    AsOf,
+    Row,
+    behind,
+    first_day,
+    given,
+    last_day,
+    position_at,
+    state_code,
+)
+from ledger.errors import BadValue
 from ledger.kinds.common import STAGES
-from ledger.projections.projection import Projection
 from ledger.projections.release_totals import ReleaseTotals, Scope, summed
 from ledger.projections.releases import RELEASES
-from ledger.store.checkpoints import read_checkpoint
-from ledger.store.read import read_head
-from ledger.values.country import read_country
-from ledger.values.day import read_day
-
-Row = dict[str, Any]
 
 BY = ("citizenship", "state", "day")
 
@@ -35,26 +37,6 @@ ASSUMPTIONS = (
 )
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What the ledger answers, and how it counted."""
-
-    question: str
-    columns: tuple[str, ...]
-    rows: list[Row]
-    total: Row
-    scope: Row
-    counting: str = COUNTING
-    assumptions: tuple[str, ...] = ASSUMPTIONS
-    disputes: list[Row] = field(default_factory=list)
-    """Each disputed development with the positions of the reports that disagree."""
-    other_high: int | None = None
-    """Persons at most under any one citizenship that has no row (by citizenship only)."""
-
-    def __iter__(self) -> Iterator[Row]:
-        return iter(self.rows)
-
-
 def releases(
     connection: sa.Connection,
     *,
@@ -63,11 +45,13 @@ def releases(
     since: str | None = None,
     until: str | None = None,
     stage: str = "done",
+    as_of: AsOf = None,
+    valid_at: str | None = None,
 ) -> Answer:
     """Return how many people were freed, at least and at most, by citizenship, state or day.
 
     `state` is a country's name or code, or an organisation; `since` and `until` are days (EDTF),
-    both included. A release whose days are only partly inside counts for the high bound alone.
+    both included
     By day the numbers are cumulative. Raises BadValue, and NotFound before the first rebuild.
     """
     if by not in BY:
@@ -75,35 +59,28 @@ def releases(
     if stage not in STAGES:
         raise BadValue(stage, "one of " + ", ".join(STAGES))
     behind(connection, RELEASES)
-    scope = Scope(_state_code(state), _first_day(since), _last_day(until), stage)
+    end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
+    scope = Scope(state_code(state), first_day(since), end, stage, position_at(connection, as_of))
     totals = ReleaseTotals(scope)
     total = connection.execute(sa.select(*summed(totals.groups))).one()
-    rows = _ROWS[by](connection, totals, total)
     disputes = [
         {"development": row.stream, "positions": [int(p) for p in row.positions.split()]}
         for row in connection.execute(totals.disputes)
     ]
+    rest = {"any_other_citizenship": {"low": 0, "high": _other_high(total)}}
     return Answer(
         RELEASES.question,
         (by, "low", "high", "disputed", "developments"),
-        rows,
+        _ROWS[by](connection, totals, total),
+        given(
+            state=scope.state, since=scope.since, until=scope.until, stage=stage, as_of=scope.as_of
+        ),
+        COUNTING,
+        ASSUMPTIONS,
         _bounded(total),
-        {"state": scope.state, "since": scope.since, "until": scope.until, "stage": stage},
-        disputes=disputes,
-        other_high=_other_high(total) if by == "citizenship" else None,
+        disputes,
+        rest if by == "citizenship" else {},
     )
-
-
-def behind(connection: sa.Connection, projection: Projection) -> int:
-    """Return how many events were recorded since the projection's tables were filled.
-
-    Raises NotFound where this version of the projection was never built.
-    """
-    checkpoint = read_checkpoint(connection, projection.name, projection.version)
-    if checkpoint is None:
-        hint = f"`ledger projections rebuild {projection.name}` builds it"
-        raise NotFound(f"the answer table of {projection.name}", hint)
-    return read_head(connection).size - checkpoint.position
 
 
 def _by_citizenship(connection: sa.Connection, totals: ReleaseTotals, total: Any) -> list[Row]:
@@ -177,23 +154,3 @@ def _bounded(row: Any) -> Row:
 
 def _other_high(total: Any) -> int | None:
     return None if total.other_unbounded else int(total.other_high)
-
-
-def _state_code(state: str | None) -> str | None:
-    """Return the code of a country; what is no country is an organisation's name."""
-    if state is None:
-        return None
-    try:
-        return read_country(state).code
-    except BadValue:
-        return state
-
-
-def _first_day(since: str | None) -> str | None:
-    day = None if since is None else read_day(since).earliest
-    return None if day is None else day.isoformat()
-
-
-def _last_day(until: str | None) -> str | None:
-    day = None if until is None else read_day(until).latest
-    return None if day is None else day.isoformat()

@@ -1,0 +1,122 @@
+"""What an answer is, and what every question shares: as of when, valid at which day, whose.
+
+Takes a question's parameters as people write them; hands on an Answer and plain SQL values.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger import tables
+from ledger.errors import BadValue, NotFound
+from ledger.projections.projection import Projection
+from ledger.store.checkpoints import read_checkpoint
+from ledger.store.read import read_head
+from ledger.values.country import read_country
+from ledger.values.day import read_day
+
+Row = dict[str, Any]
+AsOf = int | str | None
+"""A position, a time (ISO, UTC) up to which events were recorded, or None: all of them."""
+
+WANTED_AS_OF = "a position, or a time in UTC such as 2025-12-13 or 2025-12-13T18:00:00Z"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the ledger answers, and how it counted."""
+
+    question: str
+    columns: tuple[str, ...]
+    rows: list[Row]
+    scope: Row
+    """The parameters of the question, as they were understood; those not given are left out."""
+    counting: str
+    assumptions: tuple[str, ...] = ()
+    total: Row = field(default_factory=dict)
+    """Empty where rows do not add up to anything."""
+    disputes: list[Row] = field(default_factory=list)
+    """Each disputed development with the positions of the reports that disagree."""
+    further: Row = field(default_factory=dict)
+    """What else belongs to this answer, by name."""
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+
+def behind(connection: sa.Connection, projection: Projection) -> int:
+    """Return how many events were recorded since the projection's tables were filled.
+
+    Raises NotFound where this version of the projection was never built.
+    """
+    checkpoint = read_checkpoint(connection, projection.name, projection.version)
+    if checkpoint is None:
+        hint = f"`ledger projections rebuild {projection.name}` builds it"
+        raise NotFound(f"the answer table of {projection.name}", hint)
+    return read_head(connection).size - checkpoint.position
+
+
+def position_at(connection: sa.Connection, as_of: AsOf) -> int | None:
+    """Return the last position recorded by then; raises BadValue. Costs a few index look-ups.
+
+    A day or month means its end. recorded_at never goes back, so the position is found by halving.
+    """
+    if as_of is None or isinstance(as_of, int):
+        return as_of
+    if as_of.isascii() and as_of.isdigit():
+        return int(as_of)
+    moment = _end_of(as_of)
+    low, high = 0, read_head(connection).size
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _recorded_at(connection, middle) <= moment:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def state_code(state: str | None) -> str | None:
+    """Return the code of a country; what is no country is an organisation's name."""
+    if state is None:
+        return None
+    try:
+        return read_country(state).code
+    except BadValue:
+        return state
+
+
+def first_day(day: str | None) -> str | None:
+    """Return the first day that the text may mean, ISO; raises BadValue."""
+    first = None if day is None else read_day(day).earliest
+    return None if first is None else first.isoformat()
+
+
+def last_day(day: str | None) -> str | None:
+    """Return the last day that the text may mean, ISO; raises BadValue."""
+    last = None if day is None else read_day(day).latest
+    return None if last is None else last.isoformat()
+
+
+def given(**scope: Any) -> Row:
+    """Return the parameters that were given."""
+    return {name: value for name, value in scope.items() if value is not None}
+
+
+def _end_of(as_of: str) -> str:
+    try:
+        day = last_day(as_of)
+    except BadValue:
+        raise BadValue(as_of, WANTED_AS_OF) from None
+    if "T" not in as_of:
+        return f"{day}T23:59:59.999999Z"
+    if not as_of.endswith("Z"):
+        raise BadValue(as_of, WANTED_AS_OF)
+    return f"{as_of[:-1]}.999999Z" if "." not in as_of else as_of
+
+
+def _recorded_at(connection: sa.Connection, position: int) -> str:
+    e = tables.events.c
+    return str(connection.scalar(sa.select(e.recorded_at).where(e.position == position)))
