@@ -5,6 +5,7 @@ Takes a question's parameters as people write them; hands on an Answer and plain
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from ledger import tables
 from ledger.errors import BadValue, NotFound
 from ledger.projections.projection import Projection
+from ledger.store.append import format_time
 from ledger.store.checkpoints import read_checkpoint
 from ledger.store.read import read_head
 from ledger.values.country import read_country
@@ -106,15 +108,17 @@ def given(**scope: Any) -> Row:
 
 
 def _end_of(as_of: str) -> str:
+    """Return the last moment that the text may mean, as entries write moments."""
     try:
-        day = last_day(as_of)
-    except BadValue:
+        if "T" not in as_of:
+            return f"{last_day(as_of) or '9999-12-31'}T23:59:59.999999Z"
+        moment = datetime.fromisoformat(as_of)
+    except (BadValue, ValueError):
         raise BadValue(as_of, WANTED_AS_OF) from None
-    if "T" not in as_of:
-        return f"{day}T23:59:59.999999Z"
-    if not as_of.endswith("Z"):
+    if moment.tzinfo is None:
         raise BadValue(as_of, WANTED_AS_OF)
-    return f"{as_of[:-1]}.999999Z" if "." not in as_of else as_of
+    whole_second = moment.microsecond == 0 and "." not in as_of
+    return format_time(moment.replace(microsecond=999_999) if whole_second else moment)
 
 
 def _recorded_at(connection: sa.Connection, position: int) -> str:

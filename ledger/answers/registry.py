@@ -4,9 +4,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ledger.answers.answer import Answer
+from ledger.answers.coded_events import coded_events
+from ledger.answers.disputes import disputes
+from ledger.answers.exchanges import exchanges
+from ledger.answers.people import people
 from ledger.answers.releases import releases
+from ledger.answers.sanctions import sanctions
+from ledger.answers.talks import talks
+from ledger.answers.tallies import tallies
+from ledger.projections.coded_events import CODED_EVENTS
+from ledger.projections.disputes import DISPUTES
+from ledger.projections.exchanges import EXCHANGES
+from ledger.projections.people import PEOPLE
 from ledger.projections.projection import Projection
 from ledger.projections.releases import RELEASES
+from ledger.projections.sanctions import SANCTIONS
+from ledger.projections.talks import TALKS
+from ledger.projections.tallies import TALLIES
 
 
 @dataclass(frozen=True)
@@ -30,4 +44,21 @@ QUESTIONS: tuple[Question, ...] = (
              ("by", "state", "since", "until", "stage"), RELEASES,
              ("ledger answer releases --state BY --since 2025-11-01",
               "ledger answer releases --by day --state Belarus --format csv")),
+    Question("tallies", "What do sources claim as totals, against what the ledger derives?",
+             tallies, ("state",), TALLIES, ("ledger answer tallies --state Belarus",)),
+    Question("disputes", "Which developments have reports that contradict each other?", disputes,
+             ("state",), DISPUTES, ("ledger answer disputes --state Belarus",)),
+    Question("coded_events", "How many coded events are there, per month and pair of actors?",
+             coded_events, ("since", "until", "stage"), CODED_EVENTS,
+             ("ledger answer coded_events --since 2025-01 --until 2025-12",)),
+    Question("sanctions", "Which measures are at which stage on which day?", sanctions,
+             ("target_state",), SANCTIONS,
+             ("ledger answer sanctions --state BY --valid-at 2025-12-13",)),
+    Question("talks", "Who talked with whom, when and in which form?", talks, ("party",), TALKS,
+             ("ledger answer talks --state BY",)),
+    Question("exchanges", "What was given in return for what, who says so, who denies it?",
+             exchanges, (), EXCHANGES),
+    Question("people", "Who is detained, ordered free, free, or back in custody?", people,
+             ("state",), PEOPLE,
+             ("ledger answer people --state BY --valid-at 2025-09-16",)),
 )

@@ -151,7 +151,7 @@ def _differences(
     connection: sa.Connection, name: str, live: sa.Table, rebuilt: sa.Table
 ) -> Iterator[Drift]:
     """Yield the rows that only one of the two tables has, a changed row once."""
-    keys = [column.name for column in live.primary_key]
+    keys = [str(column.name) for column in live.primary_key]
     held = {
         tuple(row[key] for key in keys): dict(row)
         for row in connection.execute(_except(live, rebuilt)).mappings()

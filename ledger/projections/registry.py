@@ -1,10 +1,19 @@
 """All projections that are shipped, in the order in which they are listed."""
 
 from ledger.errors import BadValue
+from ledger.projections.coded_events import CODED_EVENTS
+from ledger.projections.disputes import DISPUTES
+from ledger.projections.exchanges import EXCHANGES
+from ledger.projections.people import PEOPLE
 from ledger.projections.projection import Projection
 from ledger.projections.releases import RELEASES
+from ledger.projections.sanctions import SANCTIONS
+from ledger.projections.talks import TALKS
+from ledger.projections.tallies import TALLIES
 
-PROJECTIONS: tuple[Projection, ...] = (RELEASES,)
+PROJECTIONS: tuple[Projection, ...] = (
+    RELEASES, CODED_EVENTS, DISPUTES, TALLIES, SANCTIONS, TALKS, EXCHANGES, PEOPLE,
+)
 
 
 def projection_named(name: str) -> Projection:

@@ -1,0 +1,96 @@
+"""What changed between two points of the record, and through which events.
+
+Takes two positions; hands on the answer rows that stood otherwise at the one than at the other.
+Reads answer tables only: each row carries the positions between which it stood.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger.errors import BadValue
+from ledger.projections.projection import Projection, standing_at
+from ledger.projections.registry import PROJECTIONS
+from ledger.store.checkpoints import read_checkpoint
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One row of an answer table before and after."""
+
+    projection: str
+    table: str
+    stream: str
+    key: Row
+    before: Row | None
+    """None: there was no such row."""
+    after: Row | None
+    """None: there is no such row any more."""
+    positions: tuple[int, ...]
+    """The events between the two points that changed it."""
+
+
+def changes(connection: sa.Connection, start: int, end: int) -> list[Change]:
+    """Return the rows that stand otherwise after position `end` than after position `start`.
+
+    Projections that were never built have no rows to change. Raises BadValue where the end lies
+    before the start. Costs what the tables hold of rows that began or ended between the two.
+    """
+    if start > end:
+        raise BadValue(f"from {start} to {end}", "the earlier position first")
+    found: list[Change] = []
+    for projection in PROJECTIONS:
+        if read_checkpoint(connection, projection.name, projection.version) is None:
+            continue
+        for table in projection.tables:
+            found += _changes(connection, projection, table, start, end)
+    return found
+
+
+def _changes(
+    connection: sa.Connection, projection: Projection, table: sa.Table, start: int, end: int
+) -> Iterator[Change]:
+    began = table.c.position_from.between(start + 1, end)
+    ended = table.c.position_until.between(start + 1, end)
+    touched = list(connection.execute(sa.select(table).where(began | ended)).mappings())
+    before = _standing(connection, table, start, touched)
+    after = _standing(connection, table, end, touched)
+    positions: dict[tuple[Any, ...], set[int]] = {}
+    for row in touched:
+        at = positions.setdefault(_key(table, row), set())
+        at |= {p for p in (row["position_from"], row["position_until"])
+               if p is not None and start < p <= end}
+    for key, at in sorted(positions.items()):
+        if before.get(key) != after.get(key):
+            named = dict(zip(_key_names(table), key, strict=True))
+            stream = named.pop("stream")
+            yield Change(projection.name, table.name, stream, named, before.get(key),
+                         after.get(key), tuple(sorted(at)))
+
+
+def _standing(
+    connection: sa.Connection, table: sa.Table, position: int, touched: list[Any]
+) -> dict[tuple[Any, ...], Row]:
+    """Return the rows of the touched streams that stood at the position, without key and time."""
+    streams = sorted({row["stream"] for row in touched})
+    aside = {*_key_names(table), "position_from", "position_until"}
+    found = {}
+    for first in range(0, len(streams), 500):
+        some = table.c.stream.in_(streams[first : first + 500])
+        query = sa.select(table).where(some, standing_at(table, position))
+        for row in connection.execute(query).mappings():
+            values = {str(name): value for name, value in row.items() if name not in aside}
+            found[_key(table, row)] = values
+    return found
+
+
+def _key_names(table: sa.Table) -> list[str]:
+    return [str(column.name) for column in table.primary_key if column.name != "position_from"]
+
+
+def _key(table: sa.Table, row: Any) -> tuple[Any, ...]:
+    return tuple(row[name] for name in _key_names(table))

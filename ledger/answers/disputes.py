@@ -1,0 +1,69 @@
+"""Which developments' reports contradict each other, and about what?
+
+Takes the question's parameters; hands on an Answer with a row for each development and stage in
+dispute. Reads answer tables only, never an event.
+"""
+
+import sqlalchemy as sa
+
+from ledger.answers.answer import Answer, AsOf, behind, given, last_day, position_at, state_code
+from ledger.projections.disputes import DISPUTES, dispute_parties
+from ledger.projections.disputes import disputes as table
+from ledger.projections.projection import standing_at
+
+COUNTING = (
+    "live reports of one type and stage are compared with each other; "
+    "positions are those of the reports that cannot all hold"
+)
+ASSUMPTIONS = ("a person has one citizenship unless a report names more for that person",)
+
+
+def disputes(
+    connection: sa.Connection,
+    *,
+    state: str | None = None,
+    as_of: AsOf = None,
+    valid_at: str | None = None,
+) -> Answer:
+    """Return each development and stage in dispute, what about, and the positions that disagree.
+
+    With `state`, only where a report says that this state or organisation did it or took part.
+    A contradiction belongs to the record and not to a day: `valid_at` is checked and changes
+    nothing. Raises BadValue, and NotFound before the first rebuild.
+    """
+    last_day(valid_at)
+    behind(connection, DISPUTES)
+    scope = given(state=state_code(state), as_of=position_at(connection, as_of))
+    query = sa.select(table).where(standing_at(table, scope.get("as_of")))
+    if "state" in scope:
+        query = query.where(_names(scope["state"], scope.get("as_of")))
+    c = table.c
+    return Answer(
+        DISPUTES.question,
+        ("development", "type", "stage", "about", "positions"),
+        [
+            {
+                "development": row.stream,
+                "type": row.type,
+                "stage": row.stage,
+                "about": row.about,
+                "positions": [int(position) for position in row.positions.split()],
+            }
+            for row in connection.execute(query.order_by(c.stream, c.type, c.stage))
+        ],
+        scope,
+        COUNTING,
+        ASSUMPTIONS,
+    )
+
+
+def _names(state: str, as_of: int | None) -> sa.ColumnElement[bool]:
+    """Return the condition that a report of the dispute names the state."""
+    party, c = dispute_parties.c, table.c
+    return sa.exists().where(
+        standing_at(dispute_parties, as_of),
+        party.stream == c.stream,
+        party.type == c.type,
+        party.stage == c.stage,
+        party.party == state,
+    )

@@ -1,0 +1,145 @@
+"""Evidence: from one number back to the developments, the reports and who published them.
+
+Takes the question whose number is asked about; hands on the chain, each link with the bound that it
+contributes. Answer tables say which developments count; their events say which reports.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger.answers.answer import (
+    AsOf,
+    behind,
+    first_day,
+    last_day,
+    position_at,
+    state_code,
+)
+from ledger.bounds import Bounds, bound
+from ledger.developments import Report, fold
+from ledger.projections.release_totals import ReleaseTotals, Scope
+from ledger.projections.releases import RELEASES, claim, party_code
+from ledger.store.read import read_streams
+from ledger.values.country import read_country
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One live report and the bound that it alone would give."""
+
+    position: int
+    publisher: str
+    attributed_to: str | None
+    where: str
+    """url, locator or document."""
+    low: int
+    high: int | None
+    disagrees: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What one release adds to the number, and the reports behind it."""
+
+    developments: tuple[str, ...]
+    """Several where they are merged."""
+    listed: bool
+    """Whether a report lists the citizenship; otherwise the release only leaves room for it."""
+    low: int
+    high: int | None
+    disputed: bool
+    reports: tuple[Evidence, ...]
+
+
+def explain_releases(
+    connection: sa.Connection,
+    *,
+    citizenship: str | None = None,
+    state: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    stage: str = "done",
+    as_of: AsOf = None,
+) -> list[Contribution]:
+    """Return what each release contributes to a number of `answer releases`.
+
+    Without a citizenship the number is the total. The lows and highs add up to those of the answer.
+    Raises BadValue, NotFound.
+    """
+    behind(connection, RELEASES)
+    code = None if citizenship is None else read_country(citizenship).code
+    position = position_at(connection, as_of)
+    scope = Scope(state_code(state), first_day(since), last_day(until), stage, position)
+    totals = ReleaseTotals(scope)
+    members = _members(connection, totals)
+    cells = {} if code is None else _cells(connection, totals, code)
+    found = []
+    for group in connection.execute(sa.select(totals.groups).order_by(totals.groups.c.grp)):
+        cell = cells.get(group.grp)
+        listed = code is None or cell is not None
+        low, high = (group.low, group.high) if code is None else (
+            (cell.low, cell.high) if cell is not None else (0, group.other_high)
+        )
+        streams = members[group.grp]
+        reports = _reports(connection, streams, stage, position)
+        found.append(
+            Contribution(
+                tuple(sorted(streams)),
+                listed,
+                int(low) if group.within else 0,
+                None if high is None else int(high),
+                bool(group.disputed if cell is None else cell.disputed),
+                tuple(_evidence(report, code, streams) for report in reports),
+            )
+        )
+    return [one for one in found if one.listed or one.high != 0]
+
+
+def _members(connection: sa.Connection, totals: ReleaseTotals) -> dict[str, dict[str, set[int]]]:
+    """Return the streams of each group, with the positions that disagree."""
+    member, group = totals.members, totals.groups
+    query = sa.select(member.c.grp, member.c.stream, member.c.positions).join(
+        group, group.c.grp == member.c.grp
+    )
+    found: dict[str, dict[str, set[int]]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.grp, {})[row.stream] = {int(p) for p in row.positions.split()}
+    return found
+
+
+def _cells(connection: sa.Connection, totals: ReleaseTotals, code: str) -> dict[str, Any]:
+    cell = totals.cells
+    query = sa.select(cell).where(cell.c.citizenship == code)
+    return {row.grp: row for row in connection.execute(query)}
+
+
+def _reports(
+    connection: sa.Connection, streams: dict[str, set[int]], stage: str, up_to: int | None
+) -> list[Report]:
+    live = [
+        report
+        for stream, events in read_streams(connection, streams, up_to).items()
+        for report in fold(stream, events).live
+        if report.type == "PrisonersReleased" and report.data["stage"] == stage
+    ]
+    return sorted(live, key=lambda report: report.position)
+
+
+def _evidence(report: Report, code: str | None, streams: dict[str, set[int]]) -> Evidence:
+    alone = bound([claim(report)], party_code(report.data["by"]))
+    bounds: Bounds = (
+        alone.total if code is None else alone.citizenships.get(code, Bounds(0, alone.other.high))
+    )
+    provenance = report.data["provenance"]
+    where = next(provenance[n] for n in ("url", "locator", "document_sha256") if n in provenance)
+    return Evidence(
+        report.position,
+        provenance["publisher"],
+        provenance.get("attributed_to"),
+        where,
+        bounds.low,
+        bounds.high,
+        any(report.position in odd for odd in streams.values()),
+    )

@@ -1,0 +1,91 @@
+"""Who talked with whom, when, and in which form?
+
+Takes a party and a day; hands on an Answer with one row per development and stage.
+"""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger.answers.answer import (
+    Answer,
+    AsOf,
+    Row,
+    behind,
+    first_day,
+    given,
+    last_day,
+    position_at,
+    state_code,
+)
+from ledger.projections.projection import standing_at
+from ledger.projections.talks import TALKS, talk_parties
+from ledger.projections.talks import talks as table
+
+COUNTING = (
+    "one row for each development and stage; `from` and `until` are the earliest and the latest "
+    "day, both included; a day keeps the talks that may have been on it; "
+    "merged developments are listed one by one"
+)
+
+
+def talks(
+    connection: sa.Connection,
+    *,
+    state: str | None = None,
+    as_of: AsOf = None,
+    valid_at: str | None = None,
+) -> Answer:
+    """Return the talks that a state or organisation was a party to, by day.
+
+    `valid_at` (EDTF) keeps those that may have been on that day. Raises BadValue, and NotFound
+    before the first rebuild.
+    """
+    behind(connection, TALKS)
+    party, at = state_code(state), position_at(connection, as_of)
+    query = _query(party, at)
+    first, last = first_day(valid_at), last_day(valid_at)
+    if last is not None:
+        query = query.where(sa.func.coalesce(table.c.valid_from <= last, sa.true()))
+    if first is not None:
+        query = query.where(sa.func.coalesce(table.c.valid_until >= first, sa.true()))
+    rows = sorted(map(_row, connection.execute(query)), key=_by_day)
+    return Answer(
+        TALKS.question,
+        ("development", "parties", "from", "until", "form", "place", "stage", "reports"),
+        rows,
+        given(state=party, valid_at=valid_at, as_of=at),
+        COUNTING,
+    )
+
+
+def _query(party: str | None, as_of: int | None) -> sa.Select[Any]:
+    query = sa.select(table).where(standing_at(table, as_of))
+    if party is None:
+        return query
+    theirs = sa.exists().where(
+        talk_parties.c.stream == table.c.stream,
+        talk_parties.c.stage == table.c.stage,
+        talk_parties.c.party == party,
+        standing_at(talk_parties, as_of),
+    )
+    return query.where(theirs)
+
+
+def _row(row: Any) -> Row:
+    return {
+        "development": row.stream,
+        "parties": row.parties,
+        "from": row.valid_from,
+        "until": row.valid_until,
+        "form": row.form,
+        "place": row.place_country,
+        "stage": row.stage,
+        "reports": row.reports,
+        "positions": [int(position) for position in row.positions.split()],
+    }
+
+
+def _by_day(row: Row) -> tuple[str, str, str]:
+    """Sort in Python, so that every database gives one order."""
+    return row["until"] or row["from"] or "", row["development"], row["stage"]

@@ -1,0 +1,132 @@
+"""How many events does a coded data set have, per month, pair of actors and event code root?
+
+Reads the streams of developments, of which only rows of coded data sets count. Reports of one data
+set on one development are one event: where they differ in the month or in the actors, the event
+counts as at most one in each place. Another data set codes by rules of its own, so it has rows of
+its own.
+"""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from itertools import product
+
+import sqlalchemy as sa
+
+from ledger.developments import Development, Report
+from ledger.projections.projection import Key, Projection, Said, Values, answer_table
+
+UNSTATED = "unstated"
+"""An actor that is not coded; a month that is not known within `MOST_MONTHS`."""
+MOST_MONTHS = 120
+
+coded_events = answer_table(
+    "coded_events", "dataset",
+    "One row per coded event and place where it may count: month, actors, code root.",
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("month", sa.Text, primary_key=True, comment="as 2025-12, or unstated"),
+    sa.Column("source", sa.Text, primary_key=True, comment="the data set's code, or unstated"),
+    sa.Column("target", sa.Text, primary_key=True, comment="the data set's code, or unstated"),
+    sa.Column("code", sa.Text, primary_key=True, comment="root of the event code, as 08"),
+    sa.Column("valid_from", sa.Text, comment="earliest day in that month; empty: not stated"),
+    sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
+    sa.Column("low", sa.Integer, nullable=False, comment="1 where it surely belongs there"),
+    sa.Column("high", sa.Integer, nullable=False, comment="1: it may belong there"),
+    sa.Column("reports", sa.Integer, nullable=False, comment="live reports that say so"),
+)
+
+Days = tuple[str | None, str | None]
+Coding = tuple[str, str, str]
+"""Source, target, code root."""
+
+
+def rows(development: Development) -> Said:
+    """Return the rows of one development, as it stands."""
+    said: dict[tuple[str, Key], Values] = {}
+    for (dataset, stage), reports in _alike(development.live).items():
+        codings = [set(_codings(report)) for report in reports]
+        months = _months(reports)
+        everywhere = set.intersection(*codings)
+        for month, coding in product(months, set.union(*codings)):
+            said["coded_events", (dataset, stage, month, *coding)] = {
+                "valid_from": months[month][0],
+                "valid_until": months[month][1],
+                "low": int(len(months) == 1 and coding in everywhere),
+                "high": 1,
+                "reports": sum(coding in coded for coded in codings),
+            }
+    return said
+
+
+def code_root(code: str) -> str:
+    """Return the root of an event code: CAMEO's first two digits; a word is its own root."""
+    return code[:2] if code[:2].isdigit() else code
+
+
+def _alike(live: tuple[Report, ...]) -> dict[tuple[str, str], list[Report]]:
+    groups: dict[tuple[str, str], list[Report]] = {}
+    for report in live:
+        if report.type == "CodedEvent":
+            key = report.data["dataset"], report.data["stage"]
+            groups.setdefault(key, []).append(report)
+    return groups
+
+
+def _codings(report: Report) -> Iterator[Coding]:
+    """Yield every pair of a source and a target that the report codes, with the code root."""
+    actors: dict[str, list[str]] = {"source": [], "target": []}
+    for actor in report.data["actors"]:
+        actors.setdefault(actor["role"], []).append(actor["code"])
+    root = code_root(report.data["code"])
+    for source, target in product(actors["source"] or [UNSTATED], actors["target"] or [UNSTATED]):
+        yield source, target, root
+
+
+def _months(reports: list[Report]) -> dict[str, Days]:
+    """Return the months that all reports allow, or where there is none those that any allows.
+
+    Each with its first and last possible day. A report without a stated month allows every month.
+    """
+    spans = [_span(report.data["when"]) for report in reports]
+    stated = [span for span in spans if span]
+    if not stated:
+        return {UNSTATED: (None, None)}
+    common = set.intersection(*map(set, stated)) or set.union(*map(set, stated))
+    return {
+        month: (
+            min(span[month][0] for span in stated if month in span),
+            max(span[month][1] for span in stated if month in span),
+        )
+        for month in sorted(common)
+    }
+
+
+def _span(when: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the months of a day, each with the first and last day that belong to it."""
+    if "earliest" not in when or "latest" not in when:
+        return {}
+    first, last = date.fromisoformat(when["earliest"]), date.fromisoformat(when["latest"])
+    begin, end = _number(first), _number(last)
+    if end - begin >= MOST_MONTHS:
+        return {}
+    following = [date(month // 12, month % 12 + 1, 1) for month in range(begin + 1, end + 1)]
+    starts = [first, *following]
+    ends = [*(day - timedelta(days=1) for day in following), last]
+    return {
+        start.isoformat()[:7]: (start.isoformat(), until.isoformat())
+        for start, until in zip(starts, ends, strict=True)
+    }
+
+
+def _number(day: date) -> int:
+    """Return the day's month as a number that goes up by one a month."""
+    return day.year * 12 + day.month - 1
+
+
+CODED_EVENTS = Projection(
+    "coded_events",
+    1,
+    "How many events do coded data sets have, per month and pair of actors?",
+    "development",
+    (coded_events,),
+    rows,
+)

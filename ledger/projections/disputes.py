@@ -1,0 +1,101 @@
+"""Which developments' reports contradict each other?
+
+Reads the streams of developments; hands on one row for each type and stage whose live reports
+cannot all hold: on how many people (releases and detentions), on who did it (the same), or on the
+day (every family). What was promised and what was done are compared apart.
+"""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from ledger.bounds import bound
+from ledger.developments import Development, Report
+from ledger.events import Data
+from ledger.projections.projection import Key, Projection, Said, Values, answer_table
+from ledger.projections.releases import claim, party_code
+
+disputes = answer_table(
+    "disputes", "type",
+    "One row per development, event type and stage whose live reports contradict each other.",
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("about", sa.Text, nullable=False, comment="how many, when, by whom"),
+    sa.Column("positions", sa.Text, nullable=False, comment="the reports that disagree"),
+)
+
+dispute_parties = answer_table(
+    "dispute_parties", "type",
+    "One row per dispute and state or organisation that any of its reports says did it.",
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("party", sa.Text, primary_key=True),
+)
+
+HOW_MANY, WHEN, BY_WHOM = "how many", "when", "by whom"
+CUSTODY = ("PrisonersReleased", "PrisonersDetained")
+
+
+def rows(development: Development) -> Said:
+    """Return the rows of one development, as it stands; none where its reports agree."""
+    said: dict[tuple[str, Key], Values] = {}
+    for key, reports in _alike(development.live).items():
+        contradicted = _contradicted(reports)
+        if not contradicted:
+            continue
+        positions = sorted(set().union(*contradicted.values()))
+        said["disputes", key] = {
+            "about": ", ".join(contradicted),
+            "positions": " ".join(map(str, positions)),
+        }
+        for report in reports:
+            for party in _parties(report.data):
+                said["dispute_parties", (*key, party)] = {}
+    return said
+
+
+def _alike(live: tuple[Report, ...]) -> dict[tuple[str, str], list[Report]]:
+    """Return the reports that are about the same step: one type, one stage."""
+    groups: dict[tuple[str, str], list[Report]] = {}
+    for report in live:
+        groups.setdefault((report.type, report.data["stage"]), []).append(report)
+    return groups
+
+
+def _contradicted(reports: list[Report]) -> dict[str, set[int]]:
+    """Return what the reports disagree on, each with the positions of those that do."""
+    found = {WHEN: _odd_days(reports)}
+    if reports[0].type in CUSTODY:
+        states = [party_code(report.data["by"]) for report in reports]
+        found[HOW_MANY] = set(bound([claim(report) for report in reports], states[0]).positions)
+        found[BY_WHOM] = {r.position for r in reports} if len(set(states)) > 1 else set()
+    return {about: found[about] for about in (HOW_MANY, WHEN, BY_WHOM) if found.get(about)}
+
+
+def _odd_days(reports: list[Report]) -> set[int]:
+    """Return the positions of the reports whose days exclude those of another one."""
+    days = {report.position: report.data["when"] for report in reports}
+    last_start = max((day["earliest"] for day in days.values() if "earliest" in day), default="")
+    first_end = min((day["latest"] for day in days.values() if "latest" in day), default=None)
+    if first_end is None:
+        return set()
+    return {
+        position
+        for position, day in days.items()
+        if day.get("earliest", "") > first_end or day.get("latest", last_start) < last_start
+    }
+
+
+def _parties(data: Data) -> Iterator[str]:
+    """Yield who did it by this report: the state or organisation, or all that took part."""
+    for party in (data.get("by"), data.get("sender"), *data.get("parties", [])):
+        if party is not None:
+            yield party_code(party)
+
+
+DISPUTES = Projection(
+    "disputes",
+    1,
+    "Which developments have reports that contradict each other, and about what?",
+    "development",
+    (disputes, dispute_parties),
+    rows,
+)

@@ -1,0 +1,63 @@
+"""Who is detained, ordered free, free, or back in custody?
+
+Reads the streams of developments; one row per live report and person whom it gives a key
+(`person/…`). Names are never copied here: whoever has no key is not in these tables. That two keys
+are one person is said in the streams of persons, which this projection does not read.
+"""
+
+import sqlalchemy as sa
+
+from ledger.developments import Development, Report
+from ledger.events import Data
+from ledger.projections.projection import Key, Projection, Said, Values, answer_table
+from ledger.projections.releases import party_code
+
+CUSTODY = {"PrisonersReleased": "released", "PrisonersDetained": "detained"}
+
+people = answer_table(
+    "people", "person",
+    "One row per live report and person with a key: released or detained, and how far it went.",
+    sa.Column("report", sa.Text, primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False, comment="of the report"),
+    sa.Column("event", sa.Text, nullable=False, comment="released or detained"),
+    sa.Column("stage", sa.Text, nullable=False),
+    sa.Column("held_by", sa.Text, nullable=False,
+              comment="ISO code of the state, or the organisation's name"),
+    sa.Column("citizenships", sa.Text, nullable=False, comment="codes joined by blanks"),
+    sa.Column("valid_from", sa.Text, comment="earliest day; empty: not stated"),
+    sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
+)
+
+
+def rows(development: Development) -> Said:
+    """Return a row for each live report and each person with a key in it."""
+    said: dict[tuple[str, Key], Values] = {}
+    for report in development.live:
+        if report.type in CUSTODY:
+            for person in report.data["persons"]:
+                if key := person.get("person"):
+                    said["people", (key, str(report.position))] = _step(report, person)
+    return said
+
+
+def _step(report: Report, person: Data) -> Values:
+    data = report.data
+    return {
+        "position": report.position,
+        "event": CUSTODY[report.type],
+        "stage": data["stage"],
+        "held_by": party_code(data["by"]),
+        "citizenships": " ".join(sorted({c["code"] for c in person["citizenships"]})),
+        "valid_from": data["when"].get("earliest"),
+        "valid_until": data["when"].get("latest"),
+    }
+
+
+PEOPLE = Projection(
+    "people",
+    1,
+    "Who is detained, ordered free, free, or back in custody?",
+    "development",
+    (people,),
+    rows,
+)

@@ -1,0 +1,95 @@
+"""Who talked with whom, when, where and in which form?
+
+Reads the streams of developments; one row per development and stage, folded from its live reports,
+and one row per party beside it. Participants are persons and are not copied here.
+"""
+
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+
+from ledger.developments import Development, Report
+from ledger.projections.projection import Key, Projection, Said, Values, answer_table
+from ledger.projections.releases import party_code
+
+talks = answer_table(
+    "talks", "stage",
+    "One row per development and stage: talks that were held, or proposed, or refused.",
+    sa.Column("parties", sa.Text, nullable=False,
+              comment="ISO codes of states and names of organisations, joined by commas"),
+    sa.Column("valid_from", sa.Text, comment="earliest day; empty: not stated"),
+    sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
+    sa.Column("form", sa.Text, comment="joined by commas where reports differ; empty: not stated"),
+    sa.Column("place_country", sa.Text,
+              comment="ISO code, joined by commas where reports differ; empty: not stated"),
+    sa.Column("reports", sa.Integer, nullable=False, comment="live reports"),
+    sa.Column("positions", sa.Text, nullable=False, comment="of the live reports"),
+)
+
+talk_parties = answer_table(
+    "talk_parties", "stage",
+    "One row per development, stage and party that any live report names.",
+    sa.Column("party", sa.Text, primary_key=True,
+              comment="ISO code of the state, or the organisation's name"),
+)
+
+
+def rows(development: Development) -> Said:
+    """Return the rows of one development, as it stands."""
+    said: dict[tuple[str, Key], Values] = {}
+    for stage, reports in _by_stage(development.live).items():
+        parties = sorted({party_code(p) for report in reports for p in report.data["parties"]})
+        said["talks", (stage,)] = _talk(reports, parties)
+        for party in parties:
+            said["talk_parties", (stage, party)] = {}
+    return said
+
+
+def _by_stage(live: tuple[Report, ...]) -> Mapping[str, list[Report]]:
+    stages: dict[str, list[Report]] = {}
+    for report in live:
+        if report.type == "TalksHeld":
+            stages.setdefault(report.data["stage"], []).append(report)
+    return stages
+
+
+def _talk(reports: list[Report], parties: list[str]) -> Values:
+    first, last = _days(reports)
+    places = [report.data.get("place", {}).get("country", {}) for report in reports]
+    return {
+        "parties": ", ".join(parties),
+        "valid_from": first,
+        "valid_until": last,
+        "form": _joined({report.data["form"] for report in reports} - {"unstated"}),
+        "place_country": _joined({place["code"] for place in places if place}),
+        "reports": len(reports),
+        "positions": " ".join(str(report.position) for report in reports),
+    }
+
+
+def _days(reports: list[Report]) -> tuple[str | None, str | None]:
+    """Return the days that all reports allow; where none is left, those that any allows."""
+    starts = [report.data["when"].get("earliest") for report in reports]
+    ends = [report.data["when"].get("latest") for report in reports]
+    first = max(filter(None, starts), default=None)
+    last = min(filter(None, ends), default=None)
+    if first is None or last is None or first <= last:
+        return first, last
+    return (
+        None if None in starts else min(filter(None, starts)),
+        None if None in ends else max(filter(None, ends)),
+    )
+
+
+def _joined(words: set[str]) -> str | None:
+    return ", ".join(sorted(words)) or None
+
+
+TALKS = Projection(
+    "talks",
+    1,
+    "Who talked with whom, when, where and in which form?",
+    "development",
+    (talks, talk_parties),
+    rows,
+)
