@@ -79,3 +79,20 @@ runs = sa.Table(
     sa.Column("detail", sa.Text),
     sa.Index("runs_projection", "projection", "id"),
 )
+
+# What became of every slot of every schedule: run, missed or skipped.
+scheduled_runs = sa.Table(
+    "scheduled_runs",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
+    sa.Column("name", Name, nullable=False),
+    sa.Column("slot", Name, nullable=False),
+    sa.Column("how", Name, nullable=False),
+    sa.Column("slots", sa.BigInteger, nullable=False),
+    sa.Column("started_at", Name),
+    sa.Column("ended_at", Name),
+    sa.Column("outcome", Name, nullable=False),
+    sa.Column("exit_code", sa.Integer),
+    sa.Column("detail", sa.Text),
+    sa.UniqueConstraint("name", "slot", name="scheduled_runs_slot"),
+)

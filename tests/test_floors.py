@@ -19,7 +19,7 @@ FLOORS: Mapping[int, tuple[str, ...]] = {
     4: ("encoding", "developments"),
     5: ("store", "projections"),
     6: ("intake", "rebuild", "answers", "examples"),
-    7: ("book",),
+    7: ("book", "schedule"),
     8: ("cli",),
     9: ("__init__", "__main__"),
 }
