@@ -41,7 +41,8 @@ def test_status(article: None) -> None:
     """`status` says where the ledger is and what it commits to, in every format the same."""
     status = data_of("status")
     assert list(status) == [
-        "database", "revision", "position", "tree_size", "root_hash", "recorded_at"
+        "database", "revision", "position", "tree_size", "root_hash", "recorded_at",
+        "behind",
     ]
     assert (status["position"], status["tree_size"], len(status["root_hash"])) == (13, 13, 64)
     assert f"\nroot hash    {status['root_hash']}\n" in run("status").stdout

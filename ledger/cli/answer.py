@@ -1,4 +1,4 @@
-"""Answers and the projections behind them: `answer releases`, `projections rebuild`, `… status`.
+"""Answers: `ledger answer QUESTION`, a command for each question that can be asked.
 
 Takes a question; prints rows with bounds, and in every format how it was counted.
 """
@@ -11,14 +11,15 @@ import click
 from ledger.answers.answer import Answer, Row, behind
 from ledger.answers.registry import QUESTIONS, Question
 from ledger.answers.releases import BY
-from ledger.book import now
 from ledger.cli.output import (
     Command,
     Diagnostic,
     examples,
+    fits,
     format_option,
     print_csv,
     print_json,
+    print_pairs,
     print_table,
     print_text,
     say,
@@ -26,14 +27,14 @@ from ledger.cli.output import (
 from ledger.cli.start import database_option, open_to_read
 from ledger.errors import BadValue
 from ledger.kinds.common import STAGES
-from ledger.projections.registry import PROJECTIONS, projection_named
-from ledger.rebuild import rebuild as rebuild_projection
-from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import reading
-from ledger.store.read import read_head
 from ledger.values.country import name_of
 
-NUMBERS = ("low", "high", "developments", "reports", "total", "derived low", "derived high")
+NUMBERS = (
+    "low", "high", "developments", "reports", "total",
+    "claimed_low", "claimed_high", "derived_low", "derived_high",
+    "claimed low", "claimed high", "derived low", "derived high",
+)
 """Columns that stand to the right."""
 COUNTRIES = ("citizenship", "state", "sender", "target_state")
 """Columns whose codes are shown with the country's name."""
@@ -52,6 +53,10 @@ OPTIONS: dict[str, Callable[[Command], Command]] = {
                        help="What each row is about; by day the numbers are running totals."),
     "state": click.option("--state", metavar="COUNTRY",
                           help="Only what this state or organisation did."),
+    "target_state": click.option("--state", metavar="COUNTRY",
+                                 help="Only what is aimed at this country."),
+    "party": click.option("--state", metavar="COUNTRY",
+                          help="Only those with this state or organisation."),
     "since": click.option("--since", metavar="DAY",
                           help="The first day that counts, as 2025-11-01 or 2025-11."),
     "until": click.option("--until", metavar="DAY", help="The last day that counts."),
@@ -93,48 +98,6 @@ for _question in QUESTIONS:
     answer.add_command(_command(_question))
 
 
-@click.group()
-def projections() -> None:
-    """Rebuild the answer tables and see how fresh they are."""
-
-
-@projections.command(epilog=examples(
-    "ledger projections rebuild",
-    "ledger projections rebuild releases",
-))
-@click.argument("names", metavar="[NAME]...", nargs=-1)
-@format_option("table", "json", "csv")
-@database_option
-def rebuild(database: str, names: tuple[str, ...], format: str) -> None:
-    """Fold the answer tables anew from all events, all of them or those named.
-
-    While it runs, readers see the old tables; a crash leaves them as they are.
-    """
-    chosen = [_projection(name) for name in names] or list(PROJECTIONS)
-    engine = open_to_read(database)
-    done = [rebuild_projection(engine, projection, now) for projection in chosen]
-    columns = ("projection", "position", "events", "rows")
-    rows = [(d.projection, d.position, d.events, d.rows) for d in done]
-    _print_rows(columns, rows, format, numbers=columns[1:])
-
-
-@projections.command("status", epilog=examples("ledger projections status"))
-@format_option("table", "json", "csv")
-@database_option
-def projections_status(database: str, format: str) -> None:
-    """Say how far each projection is behind the last event."""
-    columns = ("projection", "position", "behind", "rebuilt_at")
-    rows: list[tuple[Any, ...]] = []
-    with reading(open_to_read(database)) as connection:
-        head = read_head(connection).size
-        for projection in PROJECTIONS:
-            checkpoint = read_checkpoint(connection, projection.name, projection.version)
-            position = checkpoint.position if checkpoint else None
-            rebuilt_at = checkpoint.rebuilt_at if checkpoint else None
-            rows.append((projection.name, position, head - (position or 0), rebuilt_at))
-    _print_rows(columns, rows, format, numbers=columns[1:3])
-
-
 def as_data(found: Answer) -> Row:
     """Return the answer as JSON data; nothing in it but what the question asked for."""
     data: Row = {
@@ -167,13 +130,25 @@ def print_numbers(found: Answer) -> None:
     if found.total and found.columns[0] != "day":
         total = {found.columns[0]: "total", **found.total}
         rows.append(tuple(_cell(name, total.get(name, "")) for name in found.columns))
-    print_table([name.replace("_", " ") for name in found.columns], rows, numbers=NUMBERS)
+    titles = [name.replace("_", " ") for name in found.columns]
+    if fits(titles, rows):
+        print_table(titles, rows, numbers=[name.replace("_", " ") for name in NUMBERS])
+    else:
+        _print_records(titles, rows)
     print_text()
     other = found.further.get("any_other_citizenship")
     if other and other["high"] != 0:
         print_text(f"Any other citizenship: at most {_cell('high', other['high'])}.")
     if found.scope.get("stage", "done") != "done":
-        print_text(f"Stage: {found.scope['stage']}; these are not releases that happened.")
+        print_text(f"Stage: {found.scope['stage']}; not what was done.")
+
+
+def _print_records(titles: list[str], rows: list[tuple[str, ...]]) -> None:
+    """Print each row as a block of lines: for answers too wide for a table."""
+    for row in rows:
+        print_text(f"{titles[0]} {row[0]}", style="bold")
+        shown = zip(titles[1:], row[1:], strict=True)
+        print_pairs((f"  {title}", cell) for title, cell in shown if cell not in ("", "?"))
 
 
 def _dispute(dispute: Row) -> str:
@@ -193,7 +168,9 @@ def _cell(name: str, value: Any) -> str:
         return "?" if name in NUMBERS else ""
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return _with_country(str(value)) if name in COUNTRIES else str(value)
+    if name in COUNTRIES:
+        return _with_country(str(value))
+    return str(value).removeprefix("development/")
 
 
 def _with_country(code: str) -> str:
@@ -216,13 +193,6 @@ def _csv_cell(value: Any) -> object:
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _projection(name: str) -> Any:
-    try:
-        return projection_named(name)
-    except BadValue as refusal:
-        raise click.BadParameter(str(refusal)) from None
-
-
 def _is_behind(behind: int) -> Diagnostic:
     events = "event was" if behind == 1 else "events were"
     return Diagnostic(
@@ -230,18 +200,3 @@ def _is_behind(behind: int) -> Diagnostic:
         f"{behind:,} {events} recorded since the last rebuild; "
         "`ledger projections rebuild` takes them in",
     )
-
-
-def _print_rows(
-    columns: tuple[str, ...], rows: list[tuple[Any, ...]], format: str, numbers: tuple[str, ...]
-) -> None:
-    if format == "json":
-        print_json([dict(zip(columns, row, strict=True)) for row in rows])
-    elif format == "csv":
-        print_csv(columns, rows)
-    else:
-        print_table(columns, [tuple(map(_shown, row)) for row in rows], numbers=numbers)
-
-
-def _shown(value: object) -> str:
-    return "never" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

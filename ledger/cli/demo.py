@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -112,5 +113,16 @@ def _usual_file() -> Path:
 def _what_next(file: Path) -> None:
     print_text()
     print_text("Try next:", style="bold")
-    print_text(f"ledger --db {file} history by-release-2025-12-13", indent=2)
-    print_text(f"ledger --db {file} answer releases --by day --state Belarus", indent=2)
+    ledger = _how_to_call()
+    click.echo(f"  {ledger} --db {file} history by-release-2025-12-13")
+    click.echo(f"  {ledger} --db {file} answer releases --by day --state Belarus")
+
+
+def _how_to_call() -> str:
+    """Return what to type for `ledger`: its name, or its path where the shell would not find it."""
+    if shutil.which("ledger"):
+        return "ledger"
+    called, here = Path(sys.argv[0]), Path.cwd()
+    if called.name == "__main__.py":
+        return "python -m ledger"
+    return str(called.relative_to(here) if called.is_relative_to(here) else called)

@@ -33,6 +33,8 @@ from ledger.intake.composing import CATEGORIES
 from ledger.kinds.fields import STREAM
 from ledger.kinds.registry import KINDS
 from ledger.merkle import leaf_hash
+from ledger.projections.registry import PROJECTIONS
+from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import place_of, reading
 from ledger.store.migrate import revision_of
 from ledger.store.read import read_entry, read_head, read_position, read_streams
@@ -77,7 +79,15 @@ def _status(connection: sa.Connection) -> dict[str, Any]:
         "tree_size": head.size,
         "root_hash": head.root.hex(),
         "recorded_at": head.recorded_at or None,
+        "behind": _behind(connection, head.size),
     }
+
+
+def _behind(connection: sa.Connection, size: int) -> str:
+    """Return how many events each projection that was built is behind the last one."""
+    found = {p.name: read_checkpoint(connection, p.name, p.version) for p in PROJECTIONS}
+    late = [f"{name} {size - at.position}" for name, at in found.items() if at is not None]
+    return "; ".join(late) or "no projection was built yet"
 
 
 def _shown(value: object) -> str:

@@ -13,8 +13,10 @@ from typing import Any, NoReturn
 import click
 from sqlalchemy import exc
 
-from ledger.cli.answer import answer, projections
+from ledger.cli.answer import answer
 from ledger.cli.demo import demo
+from ledger.cli.diff import diff
+from ledger.cli.explain import explain
 from ledger.cli.look import history, show, status
 from ledger.cli.output import (
     EXIT_CODES,
@@ -26,7 +28,9 @@ from ledger.cli.output import (
     say,
     wants_json,
 )
+from ledger.cli.projections import projections
 from ledger.cli.record import record
+from ledger.cli.schedule import schedule
 from ledger.cli.start import database_option, example, init, place
 from ledger.errors import CouldNot, LedgerError
 
@@ -34,7 +38,8 @@ from ledger.errors import CouldNot, LedgerError
 SECTIONS: tuple[tuple[str, tuple[click.Command, ...]], ...] = (
     ("Record", (init, example, record)),
     ("Look", (status, show, history)),
-    ("Answer", (projections, answer)),
+    ("Answer", (projections, answer, explain, diff)),
+    ("Keep", (schedule,)),
     ("See it work", (demo,)),
 )
 

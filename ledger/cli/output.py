@@ -130,6 +130,13 @@ def print_table(
     _print(table)
 
 
+def fits(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
+    """Return whether a table of these fits the terminal without breaking words."""
+    widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+    space = Console(file=sys.stdout).width if watched(sys.stdout) else WIDTH
+    return sum(widths) + 3 * (len(widths) - 1) <= space
+
+
 def print_pairs(pairs: Pairs) -> None:
     """Print labels and what belongs to them in two columns; long text stays in its column."""
     grid = Table.grid(padding=(0, 2, 0, 0))

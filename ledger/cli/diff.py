@@ -1,0 +1,57 @@
+"""`ledger diff`: which answers changed between two points, and through which events."""
+
+from dataclasses import asdict
+
+import click
+
+from ledger.answers.answer import position_at
+from ledger.answers.changes import Change, changes
+from ledger.cli.output import examples, format_option, print_json, print_text
+from ledger.cli.start import database_option, open_to_read
+from ledger.store.connect import reading
+from ledger.store.read import read_head
+
+
+@click.command(epilog=examples(
+    "ledger diff --from 13",
+    "ledger diff --from 2025-12-12 --to 2025-12-14 --format json",
+))
+@click.option("--from", "start", metavar="POSITION|TIME", required=True,
+              help="The earlier point: after that position, or by that time.")
+@click.option("--to", "end", metavar="POSITION|TIME", help="The later point.  [default: now]")
+@format_option("table", "json")
+@database_option
+def diff(database: str, start: str, end: str | None, format: str) -> None:
+    """List which answer rows changed between two points of the record.
+
+    Each row is shown before and after, with the positions of the events that changed it.
+    """
+    with reading(open_to_read(database)) as connection:
+        last = position_at(connection, end)
+        if last is None:
+            last = read_head(connection).size
+        found = changes(connection, position_at(connection, start) or 0, last)
+    if format == "json":
+        print_json([asdict(change) for change in found])
+        return
+    for change in found:
+        _print(change)
+    print_text(f"{len(found)} rows changed.")
+
+
+def _print(change: Change) -> None:
+    key = " ".join(str(value) for value in change.key.values())
+    through = ", ".join(map(str, change.positions))
+    print_text(f"{change.stream} ({change.table} {key}), by position {through}", style="bold")
+    before, after = change.before or {}, change.after or {}
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) != after.get(name):
+            print_text(f"{name}: {_shown(before, name)} → {_shown(after, name)}", indent=2)
+    if not before and not after:
+        print_text("new" if change.after is not None else "gone", indent=2)
+
+
+def _shown(row: dict[str, object], name: str) -> str:
+    if name not in row:
+        return "nothing"
+    return "?" if row[name] is None else str(row[name])

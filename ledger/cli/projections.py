@@ -1,0 +1,228 @@
+"""The projections: `list`, `status`, `catch-up` and `rebuild`.
+
+Takes names of projections; prints what was done or where they stand. A rebuild that finds drift
+says so and, with --check, exits 1.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ledger.book import now
+from ledger.cli.output import (
+    Diagnostic,
+    examples,
+    finish,
+    format_option,
+    print_csv,
+    print_json,
+    print_table,
+    say,
+    watched,
+)
+from ledger.cli.start import database_option, open_to_read
+from ledger.errors import BadValue
+from ledger.projections.projection import Projection
+from ledger.projections.registry import PROJECTIONS, projection_named
+from ledger.rebuild import OnProgress, Run
+from ledger.rebuild import catch_up as catch_up_projection
+from ledger.rebuild import rebuild as rebuild_projection
+from ledger.store.checkpoints import read_checkpoint
+from ledger.store.connect import reading
+from ledger.store.read import read_head, read_time
+from ledger.store.runs import last_run
+
+DONE = ("projection", "outcome", "position", "events", "rows", "drift")
+STATUS = ("projection", "version", "position", "behind", "seconds_behind", "rebuilt_at",
+          "last_drift", "stalled_at")
+IN_TABLE = ("projection", "position", "behind", "seconds_behind", "rebuilt_at", "stalled_at")
+NUMBERS = ("version", "position", "behind", "seconds_behind", "events", "rows", "drift",
+           "stalled_at")
+
+
+@click.group()
+def projections() -> None:
+    """Keep the answer tables fresh, and see how fresh they are."""
+
+
+@projections.command("list", epilog=examples("ledger projections list"))
+@format_option("table", "json", "csv")
+def list_(format: str) -> None:
+    """Name the projections and the questions they answer."""
+    _print_rows(("projection", "question"), [(p.name, p.question) for p in PROJECTIONS], format)
+
+
+@projections.command(epilog=examples("ledger projections status"))
+@format_option("table", "json", "csv")
+@database_option
+def status(database: str, format: str) -> None:
+    """Say how far each projection is behind, in events and seconds, and whether it is stalled."""
+    with reading(open_to_read(database)) as connection:
+        rows = [_state(connection, projection) for projection in PROJECTIONS]
+        causes = [remark for p in PROJECTIONS for remark in _stall(connection, p)]
+    outcome = "finding" if causes else "ok"
+    columns = STATUS if format != "table" else IN_TABLE
+    _print_rows(columns, [tuple(row[c] for c in columns) for row in rows], format, outcome, causes)
+
+
+@projections.command("catch-up", epilog=examples("ledger projections catch-up"))
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@format_option("table", "json", "csv")
+@database_option
+def catch_up(database: str, names: tuple[str, ...], format: str) -> None:
+    """Take in what was recorded since the last time; all projections or those named."""
+    engine = open_to_read(database)
+    runs = [
+        catch_up_projection(engine, projection, now, holder=_me()) for projection in _chosen(names)
+    ]
+    _report(runs, format)
+
+
+@projections.command(epilog=examples(
+    "ledger projections rebuild",
+    "ledger projections rebuild releases --check",
+))
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.option("--check", is_flag=True,
+              help="Compare only: leave the tables as they are, exit 1 if they differ.")
+@format_option("table", "json", "csv")
+@database_option
+def rebuild(database: str, names: tuple[str, ...], check: bool, format: str) -> None:
+    """Fold the answer tables anew from all events, all of them or those named.
+
+    While it runs, readers see the old tables; Ctrl-C or a crash leaves them as they are. Rows that
+    the old tables held otherwise are drift: they are named and replaced.
+    """
+    engine = open_to_read(database)
+    runs = []
+    for projection in _chosen(names):
+        with _progress(engine, projection) as on_progress:
+            runs.append(
+                rebuild_projection(
+                    engine, projection, now, holder=_me(), check=check, on_progress=on_progress
+                )
+            )
+    _report(runs, format, drift_is_a_finding=check)
+
+
+def _chosen(names: tuple[str, ...]) -> list[Projection]:
+    try:
+        return [projection_named(name) for name in names] or list(PROJECTIONS)
+    except BadValue as refusal:
+        raise click.BadParameter(str(refusal)) from None
+
+
+def _me() -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def _report(runs: list[Run], format: str, *, drift_is_a_finding: bool = False) -> None:
+    """Print the runs, name what drifted or stalled, and end with the exit code for it."""
+    remarks = [remark for run in runs for remark in _remarks(run)]
+    stalled = any(run.stalled_at is not None for run in runs)
+    drifted = drift_is_a_finding and any(run.drift for run in runs)
+    rows = [
+        (run.projection, run.outcome, run.position, run.events, run.rows, run.drift) for run in runs
+    ]
+    _print_rows(DONE, rows, format, "finding" if stalled or drifted else "ok", remarks)
+
+
+def _remarks(run: Run) -> Iterator[Diagnostic]:
+    if run.stalled_at is not None:
+        message = f"{run.projection} is stalled at position {run.stalled_at}: {run.cause}"
+        yield Diagnostic("finding", message)
+    for drift in run.drifts:
+        key = ", ".join(f"{name}={value}" for name, value in drift.key.items())
+        what = "a row too many" if drift.rebuilt is None else "missing" if drift.live is None else (
+            ", ".join(
+                f"{name} was {drift.live[name]!r}, is {value!r}"
+                for name, value in drift.rebuilt.items()
+                if drift.live[name] != value
+            )
+        )
+        yield Diagnostic("finding", f"drift in {drift.table} at {key}: {what}")
+    if run.drift > len(run.drifts):
+        yield Diagnostic("finding", f"drift in {run.drift - len(run.drifts):,} more rows")
+
+
+def _state(connection: sa.Connection, projection: Projection) -> dict[str, Any]:
+    head = read_head(connection)
+    checkpoint = read_checkpoint(connection, projection.name, projection.version)
+    position = checkpoint.position if checkpoint else None
+    drift = last_run(connection, projection.name, "drift")
+    late = head.size - (position or 0)
+    return {
+        "projection": projection.name,
+        "version": projection.version,
+        "position": position,
+        "behind": late,
+        "seconds_behind": _age(connection, (position or 0) + 1) if late else 0,
+        "rebuilt_at": checkpoint.rebuilt_at if checkpoint else None,
+        "last_drift": drift.ended_at if drift else None,
+        "stalled_at": checkpoint.stalled_at if checkpoint else None,
+    }
+
+
+def _age(connection: sa.Connection, position: int) -> int:
+    """Return for how many seconds the event at the position has been waiting."""
+    return max(0, int((now() - read_time(connection, position)).total_seconds()))
+
+
+def _stall(connection: sa.Connection, projection: Projection) -> Iterator[Diagnostic]:
+    checkpoint = read_checkpoint(connection, projection.name, projection.version)
+    if checkpoint is not None and checkpoint.stalled_at is not None:
+        where = f"{projection.name} is stalled at position {checkpoint.stalled_at}"
+        yield Diagnostic("finding", f"{where}: {checkpoint.stall_cause}")
+
+
+@contextmanager
+def _progress(engine: sa.Engine, projection: Projection) -> Iterator[OnProgress]:
+    """Show a bar with rate and time left on stderr, where a terminal watches."""
+    with reading(engine) as connection:
+        total = read_head(connection).size
+    if not watched(sys.stderr):
+        yield lambda run: None
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,} events"),
+        TextColumn("{task.speed:,.0f}/s"), TimeElapsedColumn(), TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(projection.name, total=total)
+        yield lambda run: bar.update(task, completed=run.events)
+
+
+def _print_rows(
+    columns: tuple[str, ...],
+    rows: list[tuple[Any, ...]],
+    format: str,
+    outcome: str = "ok",
+    remarks: list[Diagnostic] | None = None,
+) -> None:
+    if format == "json":
+        data = [dict(zip(columns, row, strict=True)) for row in rows]
+        print_json(data, outcome, remarks or [])
+    elif format == "csv":
+        print_csv(columns, rows)
+    else:
+        titles = [column.replace("_", " ") for column in columns]
+        numbers = [column.replace("_", " ") for column in NUMBERS]
+        print_table(titles, [tuple(map(_shown, row)) for row in rows], numbers=numbers)
+    for remark in remarks or []:
+        say(str(remark))
+    finish(outcome)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, int):
+        return f"{value:,}"
+    text = "" if value is None else str(value)
+    return f"{text[:19]}Z" if len(text) == 27 and text.endswith("Z") else text
