@@ -4,6 +4,7 @@ Takes what an analyst's script has (files, mappings, questions); hands on outcom
 is where the clock, ids and salts come from; the rooms below are given them.
 """
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -32,11 +33,10 @@ def now() -> datetime:
 
 def new_id() -> str:
     """Return a fresh UUIDv7 (RFC 9562, section 5.7): 48 bits of milliseconds, 74 random bits."""
-    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    number = number & ~(0xF << 76) | 0x7 << 76
-    number = number & ~(0x3 << 62) | 0x2 << 62
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    time_low = f"{time.time_ns() // 1_000_000:012x}"
+    chance = os.urandom(10).hex()
+    variant = "89ab"[int(chance[3], 16) & 3]
+    return f"{time_low[:8]}-{time_low[8:]}-7{chance[:3]}-{variant}{chance[4:7]}-{chance[7:19]}"
 
 
 def new_salt() -> bytes:

@@ -6,7 +6,8 @@ docs/format.md is the page about them. An entry is never re-serialised.
 """
 
 import hashlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64decode
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
@@ -32,6 +33,7 @@ ERASED = "[erased]"
 Salts = Callable[[], bytes]
 """Hands out 16 fresh random bytes for each sealed field."""
 
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _STRICT = (
     orjson.OPT_SORT_KEYS
     | orjson.OPT_STRICT_INTEGER
@@ -85,7 +87,13 @@ def compose(
     """
     public, disclosures = seal(type, normal(type, data), salts)
     version = KINDS[type].type_version
-    return NewEvent(id, stream, type, version, public, disclosures, causation, correlation)
+    event = NewEvent(id, stream, type, version, public, disclosures, causation, correlation)
+    _KEEP_BYTES(event, _dumped(public))
+    return event
+
+
+# The descriptor of the slot: the class is frozen for everybody else.
+_KEEP_BYTES: Callable[[NewEvent, bytes], None] = NewEvent.canonical.__set__  # type: ignore[union-attr]
 
 
 def seal(type: str, data: Data, salts: Salts) -> tuple[Data, dict[str, str]]:
@@ -124,8 +132,8 @@ def encode(
 ) -> tuple[bytes, dict[str, str]]:
     """Return the entry, and digest to disclosure for its sealed fields.
 
-    The event's data come from `compose`: its forms let no value outside of the format's domain
-    pass, so that is not looked for again here, under the append lock.
+    The event comes from `compose`, whose forms let no value outside of the format's domain pass:
+    that is not looked for again here, under the append lock.
     Raises EntryTooLarge over 65,535 bytes and BadValue for text with lone surrogates.
     """
     entry: Data = {
@@ -137,7 +145,7 @@ def encode(
         "type_version": event.type_version,
         "recorded_at": recorded_at,
         "recorded_by": recorded_by,
-        "data": event.data,
+        "data": event.data if event.canonical is None else orjson.Fragment(event.canonical),
     }
     digests = {}
     if event.disclosures:
@@ -260,18 +268,21 @@ def _sealed(
     for name, inner in personal.items():
         if name not in data:
             continue
-        value, here = data[name], f"{pointer}/{name}"
+        value = data[name]
         if inner is None:
+            here = f"{pointer}/{name}"
             disclosures[here] = _disclosure(here, value, salts())
-            public = {key: kept for key, kept in public.items() if key != name}
+            public = public.copy()
+            del public[name]
         elif type(value) is list:
             if value:
                 items = [
-                    _sealed(item, inner, f"{here}/{index}", disclosures, salts)
+                    _sealed(item, inner, f"{pointer}/{name}/{index}", disclosures, salts)
                     for index, item in enumerate(value)
                 ]
                 public = {**public, name: items}
-        elif (part := _sealed(value, inner, here, disclosures, salts)) is not value:
+        elif not inner.keys().isdisjoint(value):
+            part = _sealed(value, inner, f"{pointer}/{name}", disclosures, salts)
             public = {**public, name: part}
     return public
 
@@ -281,7 +292,7 @@ def _disclosure(pointer: str, value: Any, salt: bytes) -> str:
 
 
 def _base64url(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def _unseal(

@@ -25,6 +25,9 @@ class NewEvent:
     """JSON pointer into `data` to disclosure (RFC 9901), for every personal field sealed out."""
     causation: str | None = None
     correlation: str | None = None
+    canonical: bytes | None = field(default=None, init=False, repr=False, compare=False)
+    """The bytes of `data`, made where the data were checked and not under the append lock; None
+    where `encoding` has to make them. A copy with other data starts without."""
 
 
 @dataclass(frozen=True, slots=True)

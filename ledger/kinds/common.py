@@ -157,17 +157,20 @@ class Breakdown(Field):
         return lines
 
     def is_normal(self, value: Any) -> bool:
-        if not self.lines.is_normal(value):
+        if not self.lines.check(value):
             return False
-        return len(value) < 2 or len(set(map(self._place, value))) == len(value)
+        return len(value) < 2 or len(set(self._places(value))) == len(value)
 
-    def _place(self, line: Any) -> tuple[str, str]:
-        """Return what a breakdown may have one number for."""
-        destination = line["destination"]["code"] if "destination" in line else ""
-        return line[self.key]["code"], destination
+    def _places(self, lines: list[Any]) -> list[tuple[str, str]]:
+        """Return of each line what a breakdown may have one number for."""
+        key = self.key
+        return [
+            (line[key]["code"], line["destination"]["code"] if "destination" in line else "")
+            for line in lines
+        ]
 
     def _refuse_twice(self, lines: list[Any]) -> None:
-        places = [self._place(line) for line in lines]
+        places = self._places(lines)
         for index, place in enumerate(places):
             if place in places[:index]:
                 why = f"{place[0]} stands there twice, wanted one number for each"

@@ -7,7 +7,7 @@ The tree of leaf hashes grows in the same transaction, which the caller commits.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -16,7 +16,7 @@ from ledger.encoding import disclosed, encode, says_the_same, unsealed
 from ledger.errors import CouldNot, IdConflict, WrongExpectedVersion
 from ledger.events import Data, NewEvent
 from ledger.merkle import Frontier, extend, frontier_from_bytes, frontier_to_bytes, leaf_hash, root
-from ledger.store.connect import holds_append_lock
+from ledger.store.connect import holds_append_lock, run_bare
 from ledger.store.read import with_ids
 from ledger.store.statements import STATEMENTS
 
@@ -68,19 +68,22 @@ def append(
     assert holds_append_lock(connection), "append needs a connection from store.connect.writing"
     log = _look(connection, events, expected or {})
     known = _recorded_already(connection, events) if log.has_some else {}
-    fresh = _once_each([event for event in events if event.id not in known])
-    retried = {event.stream for event in events} - {event.stream for event in fresh}
-    for stream, version in (expected or {}).items() if fresh or not events else ():
-        if stream not in retried and log.versions.get(stream, 0) != version:
-            raise WrongExpectedVersion(stream, log.versions.get(stream, 0), version)
-    if fresh:
-        known |= _write(connection, log, fresh, recorded_by, clock())
+    fresh = _once_each([event for event in events if event.id not in known] if known else events)
+    if expected and (fresh or not events):
+        retried = {event.stream for event in events} - {event.stream for event in fresh}
+        for stream, version in expected.items():
+            if stream not in retried and log.versions.get(stream, 0) != version:
+                raise WrongExpectedVersion(stream, log.versions.get(stream, 0), version)
+    written = _write(connection, log, fresh, recorded_by, clock()) if fresh else []
+    if len(fresh) == len(events):
+        return written
+    known |= {receipt.id: receipt for receipt in written}
     return [known[event.id] for event in events]
 
 
 def format_time(moment: datetime) -> str:
     """Return the moment as entries hold it: UTC, six digits, so that text order is time order."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def _recorded_already(
@@ -102,8 +105,10 @@ def _recorded_already(
     }
 
 
-def _once_each(events: list[NewEvent]) -> list[NewEvent]:
+def _once_each(events: Sequence[NewEvent]) -> Sequence[NewEvent]:
     """Return the events without repeated ones; refuse one id with two contents in one batch."""
+    if len({event.id for event in events}) == len(events):
+        return events
     by_id: dict[str, NewEvent] = {}
     for event in events:
         first = by_id.setdefault(event.id, event)
@@ -127,9 +132,8 @@ def _look(
     sql = STATEMENTS[connection.dialect.name].look
     frontier, recorded_at, has_some = None, "", False
     versions: dict[str, int] = {}
-    for what, name, number, blob in connection.exec_driver_sql(
-        sql, (_many(connection, ids), _many(connection, streams))
-    ):
+    asked = _many(connection, ids), _many(connection, streams)
+    for what, name, number, blob in run_bare(connection, sql, asked):
         if what == "stream":
             versions[name] = number
         elif what == "id":
@@ -147,26 +151,40 @@ def _write(
     events: Sequence[NewEvent],
     recorded_by: str,
     now: datetime,
-) -> dict[str, Receipt]:
+) -> list[Receipt]:
     recorded_at = max(format_time(now), log.recorded_at)  # a clock set back changes no order
-    receipts, rows, sealed, leaves = {}, [], [], []
+    versions = log.versions
+    receipts, rows, sealed, leaves = [], [], [], []
     for position, event in enumerate(events, start=log.frontier.size + 1):
-        version = log.versions[event.stream] = log.versions.get(event.stream, 0) + 1
+        id, stream = event.id, event.stream
+        version = versions[stream] = versions.get(stream, 0) + 1
         entry, digests = encode(event, version, recorded_at, recorded_by)
         leaf = leaf_hash(entry)
         leaves.append(leaf)
-        rows.append((position, event.id, event.stream, version, event.type, event.type_version,
-                     recorded_at, entry, leaf))
-        sealed += [(position, digest, text) for digest, text in digests.items()]
-        receipts[event.id] = Receipt(position, event.id, event.stream, version, recorded_at)
+        rows.append((position, id, stream, version, event.type, event.type_version, recorded_at,
+                     entry, leaf))
+        if digests:
+            sealed += [(position, digest, text) for digest, text in digests.items()]
+        receipts.append(Receipt(position, id, stream, version, recorded_at))
     sql = STATEMENTS[connection.dialect.name]
-    connection.exec_driver_sql(sql.insert_event, rows)
+    _insert(connection, sql.insert_event, sql.insert_events, rows)
     if sealed:
-        connection.exec_driver_sql(sql.insert_disclosure, sealed)
+        _insert(connection, sql.insert_disclosure, sql.insert_disclosures, sealed)
     frontier = extend(log.frontier, leaves)
     moved = (frontier.size, root(frontier), frontier_to_bytes(frontier), recorded_at)
     connection.exec_driver_sql(sql.move_head, moved)
     return receipts
+
+
+def _insert(
+    connection: sa.Connection, one: str, many: str | None, rows: list[tuple[Any, ...]]
+) -> None:
+    if len(rows) == 1:
+        connection.exec_driver_sql(one, rows[0])
+    elif many is None:
+        connection.exec_driver_sql(one, rows)
+    else:
+        connection.exec_driver_sql(many, tuple(map(list, zip(*rows, strict=True))))
 
 
 def _many(connection: sa.Connection, values: list[str]) -> object:

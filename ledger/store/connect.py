@@ -3,7 +3,7 @@
 Takes a database URL; hands on an Engine, and connections inside a transaction that the caller owns.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,9 @@ BUSY_TIMEOUT_MS = 60_000
 
 CACHE_KIB = 32_768
 """Pages that a SQLite connection keeps: the inner pages of the indexes of millions of events."""
-CHECKPOINT_PAGES = 8_000
-"""The WAL is copied into the SQLite file when it has grown by this many pages (32 MB)."""
 
-_WRITES = "ledger_writes"
-_CHANGES = "ledger_changes"
+_PURPOSE = "ledger_purpose"
+_APPEND, _CHANGE, _READ = "append", "change", "read"
 
 
 def connect(url: str) -> sa.Engine:
@@ -40,6 +38,9 @@ def connect(url: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _prepare_postgresql)
+        event.listen(engine, "begin", _begin_postgresql)
     return engine
 
 
@@ -51,13 +52,8 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     under this lock, so they are gapless and in commit order. What is committed is on disk.
     """
     with engine.connect() as connection:
-        connection = connection.execution_options(**{_WRITES: True})
-        if engine.dialect.name == "postgresql":
-            # Stricter, and each statement would see the log as it was before the wait for the lock.
-            connection = connection.execution_options(isolation_level="READ COMMITTED")
+        connection = connection.execution_options(**{_PURPOSE: _APPEND})
         with connection.begin():
-            if engine.dialect.name == "postgresql":
-                connection.execute(_TAKE_LOCK, {"key": APPEND_LOCK})
             yield connection
 
 
@@ -69,7 +65,7 @@ def changing(engine: sa.Engine) -> Iterator[sa.Connection]:
     same, so keep it short. Commits at the end, rolls back on any exception.
     """
     with engine.connect() as connection:
-        connection = connection.execution_options(**{_CHANGES: True})
+        connection = connection.execution_options(**{_PURPOSE: _CHANGE})
         with connection.begin():
             yield connection
 
@@ -78,15 +74,34 @@ def changing(engine: sa.Engine) -> Iterator[sa.Connection]:
 def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     """Open a transaction that sees one state of the ledger, however many statements it reads."""
     with engine.connect() as connection:
-        if engine.dialect.name == "postgresql":
-            connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        connection = connection.execution_options(**{_PURPOSE: _READ})
         with connection.begin():
             yield connection
 
 
 def holds_append_lock(connection: sa.Connection) -> bool:
     """Return whether the connection came from `writing`."""
-    return bool(connection.get_execution_options().get(_WRITES)) and connection.in_transaction()
+    purpose = connection.get_execution_options().get(_PURPOSE)
+    return purpose == _APPEND and connection.in_transaction()
+
+
+def run_bare(connection: sa.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    """Return the rows of a statement that is run by the driver alone, in the driver's own words.
+
+    For the few statements that every append waits for: SQLAlchemy's result costs more time than
+    they do. No event of the engine is fired; errors are SQLAlchemy's all the same.
+    """
+    driver = connection.dialect.loaded_dbapi
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []
+    except driver.Error as failure:
+        if connection.dialect.is_disconnect(failure, connection.connection, cursor):
+            connection.invalidate(failure)
+        raise exc.DBAPIError.instance(sql, None, failure, driver.Error) from failure
+    finally:
+        cursor.close()
 
 
 def file_of(engine: sa.Engine) -> Path | None:
@@ -102,11 +117,17 @@ def place_of(engine: sa.Engine) -> str:
     return engine.url.render_as_string(hide_password=True)
 
 
+# One round trip, so several statements in one text. An append is READ COMMITTED, whatever the
+# server's default: stricter, each statement would see the log as it was before the wait for the lock.
 # A commit that is not on disk is no commit; a server set to `off` is overruled for this one.
-_TAKE_LOCK = sa.text(
-    "SELECT pg_advisory_xact_lock(:key), CASE WHEN current_setting('synchronous_commit') = 'off'"
-    " THEN set_config('synchronous_commit', 'on', true) END"
-)
+_BEGIN_ON_POSTGRESQL = {
+    None: "BEGIN",
+    _READ: "BEGIN ISOLATION LEVEL REPEATABLE READ",
+    _CHANGE: "BEGIN",
+    _APPEND: f"BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_advisory_xact_lock({APPEND_LOCK}),"
+    " CASE WHEN current_setting('synchronous_commit') = 'off'"
+    " THEN set_config('synchronous_commit', 'on', true) END",
+}
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
@@ -119,14 +140,23 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.execute("PRAGMA recursive_triggers = ON")
     cursor.execute("PRAGMA secure_delete = ON")
     cursor.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    # The WAL keeps its 1,000 pages: one that is written over is synced in half the time of one that
+    # grows, and a larger one is not faster for large appends either (benchmarks/README.md).
     cursor.close()
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    options = connection.get_execution_options()
-    writes = options.get(_WRITES) or options.get(_CHANGES)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    purpose = connection.get_execution_options().get(_PURPOSE)
+    run_bare(connection, "BEGIN IMMEDIATE" if purpose in (_APPEND, _CHANGE) else "BEGIN")
+
+
+def _prepare_postgresql(connection: Any, _: Any) -> None:
+    connection.autocommit = True  # the driver begins nothing by itself; _begin_postgresql does
+
+
+def _begin_postgresql(connection: sa.Connection) -> None:
+    purpose = connection.get_execution_options().get(_PURPOSE)
+    connection.exec_driver_sql(_BEGIN_ON_POSTGRESQL[purpose])
 
 
 def _address(url: str) -> sa.URL:

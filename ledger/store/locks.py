@@ -57,7 +57,10 @@ def _advisory_lock(engine: sa.Engine, name: str, holder: str) -> Iterator[None]:
         connection.execute(_SAY_WHO, {"holder": holder[:63]})
         if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(key))):
             raise _taken(name, str(connection.scalar(_HOLDER, {"key": key}) or ""))
-        yield
+        try:
+            yield
+        finally:  # the server notices a closed session a moment later only
+            connection.scalar(sa.select(sa.func.pg_advisory_unlock(key)))
 
 
 _SAY_WHO = sa.text("SELECT set_config('application_name', :holder, false)")

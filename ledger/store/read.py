@@ -5,6 +5,7 @@ Takes a connection (from `connect.reading`); hands on RecordedEvents in order of
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -93,6 +94,15 @@ def read_entry(connection: sa.Connection, position: int) -> bytes:
     if entry is None:
         raise NotFound(f"position {position}")
     return entry
+
+
+def read_time(connection: sa.Connection, position: int) -> datetime:
+    """Return when the event at the position was recorded; raises NotFound."""
+    query = sa.select(_events.recorded_at).where(_events.position == position)
+    recorded_at = connection.execute(query).scalar_one_or_none()
+    if recorded_at is None:
+        raise NotFound(f"position {position}")
+    return datetime.fromisoformat(recorded_at)
 
 
 def read_streams(
