@@ -88,12 +88,8 @@ def compose(
     public, disclosures = seal(type, normal(type, data), salts)
     version = KINDS[type].type_version
     event = NewEvent(id, stream, type, version, public, disclosures, causation, correlation)
-    _KEEP_BYTES(event, _dumped(public))
+    object.__setattr__(event, "canonical", _dumped(public))  # frozen for everybody else
     return event
-
-
-# The descriptor of the slot: the class is frozen for everybody else.
-_KEEP_BYTES: Callable[[NewEvent, bytes], None] = NewEvent.canonical.__set__  # type: ignore[union-attr]
 
 
 def seal(type: str, data: Data, salts: Salts) -> tuple[Data, dict[str, str]]:

@@ -25,7 +25,6 @@ events = sa.Table(
     sa.Column("entry", sa.LargeBinary, nullable=False),
     sa.Column("leaf_hash", sa.LargeBinary, nullable=False),
     sa.UniqueConstraint("stream", "stream_version", name="events_stream_version"),
-    sa.Index("events_type", "type", "position"),
 )
 
 # The only table where a row may be deleted: salt and value of one personal field.

@@ -95,7 +95,7 @@ def run_bare(connection: sa.Connection, sql: str, parameters: Sequence[Any] = ()
     cursor = connection.connection.cursor()
     try:
         cursor.execute(sql, parameters)
-        return cursor.fetchall() if cursor.description else []
+        return list(cursor.fetchall()) if cursor.description else []
     except driver.Error as failure:
         if connection.dialect.is_disconnect(failure, connection.connection, cursor):
             connection.invalidate(failure)

@@ -210,7 +210,6 @@ def create_events() -> None:
         sa.Column("leaf_hash", sa.LargeBinary(), nullable=False),
         sa.UniqueConstraint("stream", "stream_version", name="events_stream_version"),
     )
-    op.create_index("events_type", "events", ["type", "position"])
 
 
 def create_disclosures() -> None:
