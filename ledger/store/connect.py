@@ -118,8 +118,8 @@ def place_of(engine: sa.Engine) -> str:
 
 
 # One round trip, so several statements in one text. An append is READ COMMITTED, whatever the
-# server's default: stricter, each statement would see the log as it was before the wait for the lock.
-# A commit that is not on disk is no commit; a server set to `off` is overruled for this one.
+# server's default: stricter, each statement would see the log as it was before the wait for the
+# lock. A commit that is not on disk is no commit; a server set to `off` is overruled for this one.
 _BEGIN_ON_POSTGRESQL = {
     None: "BEGIN",
     _READ: "BEGIN ISOLATION LEVEL REPEATABLE READ",
