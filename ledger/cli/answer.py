@@ -138,7 +138,9 @@ def print_numbers(found: Answer) -> None:
     print_text()
     other = found.further.get("any_other_citizenship")
     if other and other["high"] != 0:
-        print_text(f"Any other citizenship: at most {_cell('high', other['high'])}.")
+        high = other["high"]
+        most = "nobody states an upper bound" if high is None else f"at most {high:,}"
+        print_text(f"Any other citizenship: {most}.")
     if found.scope.get("stage", "done") != "done":
         print_text(f"Stage: {found.scope['stage']}; not what was done.")
 
