@@ -129,11 +129,15 @@ def _look(
 ) -> Log:
     ids = [event.id for event in events]
     streams = list({event.stream for event in events} | expected.keys())
-    sql = STATEMENTS[connection.dialect.name].look
+    statements = STATEMENTS[connection.dialect.name]
+    if len(ids) == len(streams) == 1:
+        rows = run_bare(connection, statements.look_for_one, (ids[0], streams[0]))
+    else:
+        asked = _many(connection, ids), _many(connection, streams)
+        rows = run_bare(connection, statements.look, asked)
     frontier, recorded_at, has_some = None, "", False
     versions: dict[str, int] = {}
-    asked = _many(connection, ids), _many(connection, streams)
-    for what, name, number, blob in run_bare(connection, sql, asked):
+    for what, name, number, blob in rows:
         if what == "stream":
             versions[name] = number
         elif what == "id":

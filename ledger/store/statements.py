@@ -26,6 +26,8 @@ class Statements:
     """All that an append must know, in one round trip: the log's end, which of these ids are in the
     log, the last stream_version of these streams. Rows of (what, name, number, frontier).
     Parameters: all ids, all streams."""
+    look_for_one: str
+    """The same for one event. Parameters: its id, its stream."""
     insert_event: str
     """One event, or on SQLite one after the other. Parameters: EVENT_COLUMNS."""
     insert_events: str | None
@@ -47,11 +49,17 @@ def _statements(placeholder: str, among: str, arrays: bool) -> Statements:
         names = ", ".join(columns)
         return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({holders})" if arrays else None
 
+    def look(ids: str, streams: str) -> str:
+        return (
+            "SELECT 'head', recorded_at, size, frontier FROM tree_head"
+            f" UNION ALL SELECT 'id', id, position, NULL FROM events WHERE id {ids}"
+            " UNION ALL SELECT 'stream', stream, max(stream_version), NULL FROM events"
+            f" WHERE stream {streams} GROUP BY stream"
+        )
+
     return Statements(
-        look="SELECT 'head', recorded_at, size, frontier FROM tree_head"
-        f" UNION ALL SELECT 'id', id, position, NULL FROM events WHERE id {among}"
-        " UNION ALL SELECT 'stream', stream, max(stream_version), NULL FROM events"
-        f" WHERE stream {among} GROUP BY stream",
+        look=look(among, among),
+        look_for_one=look(f"= {placeholder}", f"= {placeholder}"),
         insert_event=insert("events", EVENT_COLUMNS),
         insert_events=insert_many("events", EVENT_COLUMNS),
         insert_disclosure=insert("disclosures", DISCLOSURE_COLUMNS),
