@@ -37,7 +37,6 @@ def connect(url: str) -> sa.Engine:
         raise CouldNot(f"use the database {_without_password(url)}", _reason(refusal)) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "connect", _prepare_postgresql)
         event.listen(engine, "begin", _begin_postgresql)
@@ -54,6 +53,7 @@ def writing(engine: sa.Engine) -> Iterator[sa.Connection]:
     with engine.connect() as connection:
         connection = connection.execution_options(**{_PURPOSE: _APPEND})
         with connection.begin():
+            _begin_on_sqlite(connection, "BEGIN IMMEDIATE")
             yield connection
 
 
@@ -67,6 +67,7 @@ def changing(engine: sa.Engine) -> Iterator[sa.Connection]:
     with engine.connect() as connection:
         connection = connection.execution_options(**{_PURPOSE: _CHANGE})
         with connection.begin():
+            _begin_on_sqlite(connection, "BEGIN IMMEDIATE")
             yield connection
 
 
@@ -76,6 +77,7 @@ def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
     with engine.connect() as connection:
         connection = connection.execution_options(**{_PURPOSE: _READ})
         with connection.begin():
+            _begin_on_sqlite(connection, "BEGIN")
             yield connection
 
 
@@ -131,7 +133,6 @@ _BEGIN_ON_POSTGRESQL = {
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
-    connection.isolation_level = None  # the driver begins nothing by itself; _begin_sqlite does
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode = WAL")
@@ -145,9 +146,10 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    purpose = connection.get_execution_options().get(_PURPOSE)
-    run_bare(connection, "BEGIN IMMEDIATE" if purpose in (_APPEND, _CHANGE) else "BEGIN")
+def _begin_on_sqlite(connection: sa.Connection, statement: str) -> None:
+    """Begin before the driver does; not by an event, which would slow down every statement."""
+    if connection.dialect.name == "sqlite":
+        run_bare(connection, statement)
 
 
 def _prepare_postgresql(connection: Any, _: Any) -> None:

@@ -31,23 +31,33 @@ class Statements:
     insert_event: str
     """One event, or on SQLite one after the other. Parameters: EVENT_COLUMNS."""
     insert_events: str | None
-    """All events at once, as an array for each column, so that the trigger that watches them runs
-    once; None on SQLite."""
+    """All events at once, as one JSON array of rows with bytes in hexadecimal, so that the trigger
+    that watches them runs once; None on SQLite."""
     insert_disclosure: str
     insert_disclosures: str | None
+    insert_event_and_move_head: str | None
+    """One event and the new head in one round trip; None on SQLite, where nothing is far away.
+    Parameters: those of `move_head`, then those of `insert_event`."""
     move_head: str
     """Parameters: size, root, frontier, recorded_at."""
 
 
-def _statements(placeholder: str, among: str, arrays: bool) -> Statements:
+def _statements(placeholder: str, among: str, at_once: bool) -> Statements:
     def insert(table: str, columns: Mapping[str, str]) -> str:
         holders = ", ".join([placeholder] * len(columns))
         return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({holders})"
 
     def insert_many(table: str, columns: Mapping[str, str]) -> str | None:
-        holders = ", ".join(f"{placeholder}::{type}[]" for type in columns.values())
-        names = ", ".join(columns)
-        return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({holders})" if arrays else None
+        if not at_once:
+            return None
+        values = ", ".join(
+            f"decode(r->>{i}, 'hex')" if type == "bytea" else f"(r->>{i})::{type}"
+            for i, type in enumerate(columns.values())
+        )
+        return (
+            f"INSERT INTO {table} ({', '.join(columns)})"
+            f" SELECT {values} FROM json_array_elements({placeholder}::json) AS r"
+        )
 
     def look(ids: str, streams: str) -> str:
         return (
@@ -57,18 +67,22 @@ def _statements(placeholder: str, among: str, arrays: bool) -> Statements:
             f" WHERE stream {streams} GROUP BY stream"
         )
 
+    move_head = "UPDATE tree_head SET " + ", ".join(f"{name} = {placeholder}" for name in HEAD)
+    insert_event = insert("events", EVENT_COLUMNS)
+    both = f"WITH moved AS ({move_head}) {insert_event}" if at_once else None
     return Statements(
         look=look(among, among),
         look_for_one=look(f"= {placeholder}", f"= {placeholder}"),
-        insert_event=insert("events", EVENT_COLUMNS),
+        insert_event=insert_event,
         insert_events=insert_many("events", EVENT_COLUMNS),
         insert_disclosure=insert("disclosures", DISCLOSURE_COLUMNS),
         insert_disclosures=insert_many("disclosures", DISCLOSURE_COLUMNS),
-        move_head="UPDATE tree_head SET " + ", ".join(f"{name} = {placeholder}" for name in HEAD),
+        insert_event_and_move_head=both,
+        move_head=move_head,
     )
 
 
 STATEMENTS = {
-    "sqlite": _statements("?", "IN (SELECT value FROM json_each(?))", arrays=False),
-    "postgresql": _statements("%s", "= ANY(%s)", arrays=True),
+    "sqlite": _statements("?", "IN (SELECT value FROM json_each(?))", at_once=False),
+    "postgresql": _statements("%s", "= ANY(%s)", at_once=True),
 }
