@@ -59,7 +59,6 @@ class Run:
         """ok, drift or stalled."""
         return "stalled" if self.stalled_at else "drift" if self.drift else "ok"
 
-
     def record(self) -> RunRecord:
         """Return the run as it is remembered."""
         named = [asdict(drift) for drift in self.drifts]

@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,6 +29,7 @@ from ledger import tables
 from ledger.encoding import compose, digest, parse
 from ledger.errors import LedgerError
 from ledger.events import Data, NewEvent
+from ledger.store import append as appending
 from ledger.store.append import append
 from ledger.store.connect import connect, reading, writing
 from ledger.store.read import Selection, read_events
@@ -163,8 +165,23 @@ def do_append_and_die(engine: sa.Engine, send: Send, step: str, batch: Batch) ->
     send(receipts)
 
 
+def do_append_and_die_after(engine: sa.Engine, send: Send, call: int, batch: Batch) -> None:
+    """Append a batch and kill this very process after so many statements of the driver's own."""
+    calls = count(1)
+
+    def run(*arguments: Any) -> list[Any]:
+        rows = run_bare(*arguments)
+        if next(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rows
+
+    with mock.patch("ledger.store.append.run_bare", run):
+        send(append_batch(engine, batch))
+
+
 JOBS: Mapping[str, Callable[..., None]] = {
-    job.__name__: job for job in (do_append, do_append_on, do_follow, do_append_and_die)
+    job.__name__: job
+    for job in (do_append, do_append_on, do_follow, do_append_and_die, do_append_and_die_after)
 }
 
 

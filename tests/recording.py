@@ -1,6 +1,7 @@
 """Recording and asking in tests: text in, outcome or answer out."""
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from ledger.intake.recording import Outcome, record
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import rebuild
 from ledger.store.connect import reading
+from ledger.store.read import read_head
 
 SOURCE = "{publisher: A Newspaper, url: https://example.org/a}"
 
@@ -55,3 +57,11 @@ def bounds_of(answer: Answer) -> dict[str, tuple[int, int | None]]:
     """Return low and high of each row by what the row is about."""
     key = answer.columns[0]
     return {row[key]: (row["low"], row["high"]) for row in answer}
+
+
+def page_by_page(engine: sa.Engine) -> Iterator[int]:
+    """Record both examples one document at a time; yield the last position after each."""
+    for page in [example("article").decode(), *example("wider").decode().split("\n---\n")[1:]]:
+        recorded(engine, page)
+        with reading(engine) as connection:
+            yield read_head(connection).size

@@ -19,6 +19,7 @@ from appenders import (
     complaints_about,
     do_append,
     do_append_and_die,
+    do_append_and_die_after,
     do_append_on,
     now,
     release,
@@ -105,6 +106,26 @@ def test_death_at_a_step(nursery: Nursery, database: str, step: str) -> None:
     (receipts,) = nursery.worker(database).ask(do_append, plan=[BATCH])
     assert [receipt[:4] for receipt in receipts] == RECEIPTS
     assert receipts == recorded(engine) == (before or receipts)
+    assert complaints_about(engine) == []
+    engine.dispose()
+
+
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_death_inside_the_append_of_one_event(
+    nursery: Nursery, database: str, call: int
+) -> None:
+    """Death after any statement of a single append leaves nothing, and a retry mends it."""
+    one: Batch = {"events": BATCH["events"][:1], "expected": {"development/a": 0}}
+
+    assert nursery.worker(database).ask(do_append_and_die_after, call=call, batch=one) is None
+
+    engine = connect(database)
+    with writing(engine):
+        pass  # whoever holds the lock after this, it is not the dead one
+    assert recorded(engine) == []
+    assert complaints_about(engine) == []
+    nursery.worker(database).ask(do_append, plan=[one])
+    assert [row[:4] for row in recorded(engine)] == RECEIPTS[:1]
     assert complaints_about(engine) == []
     engine.dispose()
 
@@ -226,7 +247,7 @@ def test_postgresql_settings(postgres_database: str, whose: str, default: str, w
     ("url", "place", "file"),
     [
         ("some/ledger.db", "sqlite:///some/ledger.db", "some/ledger.db"),
-        ("sqlite:////tmp/l.db", "sqlite:////tmp/l.db", "/tmp/l.db"),
+        ("sqlite:////srv/l.db", "sqlite:////srv/l.db", "/srv/l.db"),
         ("sqlite://", "sqlite://", None),
         ("postgresql+psycopg://anna:secret@db/l", "postgresql+psycopg://anna:***@db/l", None),
     ],

@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from recording import record_example, recorded, release
+from recording import page_by_page, record_example, recorded, release
 
 from ledger.answers.answer import Answer
 from ledger.answers.people import BACK, DETAINED, FREE, ORDERED, people
 from ledger.book import now
 from ledger.errors import NotFound
-from ledger.examples.shipped import example
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
 from ledger.rebuild import catch_up, rebuild
@@ -174,12 +173,7 @@ def test_only_live_reports_count(engine: sa.Engine, keeping: str, status: str) -
 
 def test_as_of_is_what_was_answered_then(engine: sa.Engine) -> None:
     """Caught up page by page, each earlier answer comes back as of its position."""
-    then: dict[int, Any] = {}
-    for page in [example("article").decode(), *example("wider").decode().split("\n---\n")[1:]]:
-        recorded(engine, page)
-        rows = asked(engine).rows
-        with reading(engine) as connection:
-            then[read_head(connection).size] = rows
+    then = {at: asked(engine).rows for at in page_by_page(engine)}
 
     assert {at: asked(engine, as_of=at).rows for at in then} == then
     assert rebuild(engine, PEOPLE, now, check=True).outcome == "ok"

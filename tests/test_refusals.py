@@ -133,7 +133,7 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
     ("endless text", line(note="x" * 3_000), ("note", "2,000 characters")),
     ("70 KB entry", line(
         persons=[{"name": "x" * 190, "person": f"person/p-{n}" + "y" * 150} for n in range(400)]
-    ), ("65,535", "bytes")),
+    ), ("line 1", "65,535", "bytes")),
     ("too many items", line(persons=[{}] * 2_000), ("persons", "1,000")),
     ("no stage for sanctions", line(SANCTION, stage=None), ("stage", "is missing", "agreed")),
     ("a sector as a person", line(SANCTION, target={**TARGET, "kind": "person"}), ("person: …",)),
@@ -249,3 +249,20 @@ def test_postgresql_refuses_the_same(engine: sa.Engine) -> None:
         assert read_head(connection).size == 0
 
 
+
+
+def test_an_entry_too_large_does_not_stop_the_others(
+    database_with_one: str, tmp_path: Path
+) -> None:
+    """With --keep-going an entry over the limit is named by its line, the others recorded."""
+    many = [{"name": "x" * 190, "person": f"p-{n}" + "y" * 150} for n in range(400)]
+    path = tmp_path / "reports.ndjson"
+    path.write_bytes(line(development="a") + line(persons=many) + line(development="b"))
+
+    arguments = ["--db", database_with_one, "record", "--keep-going", str(path)]
+    result = CliRunner().invoke(ledger, arguments)
+
+    assert result.exit_code == 3
+    assert "line 2" in result.output
+    assert "65,535" in result.output
+    assert head_of(database_with_one)[0] == 3

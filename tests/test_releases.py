@@ -150,6 +150,18 @@ def test_by_day_is_a_running_total(engine: sa.Engine) -> None:
     }
 
 
+def test_by_day_begins_with_the_first_day_asked_for(engine: sa.Engine) -> None:
+    """A release that may have been earlier counts, at most, from the first day asked for on."""
+    recorded(engine, release("a", when="2025-10-30/2025-11-02", total=5))
+    recorded(engine, release("b", when="../2025-11-03", total=2))
+
+    assert bounds_of(answered(engine, by="day", since="2025-11-01")) == {
+        "2025-11-01": (0, 7),
+        "2025-11-02": (0, 7),
+        "2025-11-03": (0, 7),
+    }
+
+
 def test_by_state_keeps_states_apart(engine: sa.Engine) -> None:
     """Each state or organisation has a row of its own, and can be asked for alone."""
     recorded(engine, release("a", total=5) + release("b", by="{organisation: Hamas}", total=20))

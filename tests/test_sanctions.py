@@ -4,18 +4,16 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from recording import SOURCE, record_example, recorded
+from recording import SOURCE, page_by_page, record_example, recorded
 
 from ledger.answers.answer import Answer
 from ledger.answers.sanctions import EVER, ORDER, Step, further, sanctions, standing
 from ledger.book import now
 from ledger.errors import BadValue, NotFound
-from ledger.examples.shipped import example
 from ledger.projections.sanctions import SANCTIONS
 from ledger.projections.sanctions import sanctions as table
 from ledger.rebuild import catch_up, rebuild
 from ledger.store.connect import reading
-from ledger.store.read import read_head
 
 POTASH = "{kind: sector, name: potash, country: Belarus}"
 
@@ -170,12 +168,7 @@ def test_only_live_reports_count(
 
 def test_as_of_is_what_was_answered_then(engine: sa.Engine) -> None:
     """Caught up page by page, each earlier answer comes back as of its position."""
-    then: dict[int, Any] = {}
-    for page in [example("article").decode(), *example("wider").decode().split("\n---\n")[1:]]:
-        recorded(engine, page)
-        rows = asked(engine).rows
-        with reading(engine) as connection:
-            then[read_head(connection).size] = rows
+    then = {at: asked(engine).rows for at in page_by_page(engine)}
 
     assert {at: asked(engine, as_of=at).rows for at in then} == then
     assert rebuild(engine, SANCTIONS, now, check=True).outcome == "ok"

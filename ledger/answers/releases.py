@@ -51,8 +51,9 @@ def releases(
     """Return how many people were freed, at least and at most, by citizenship, state or day.
 
     `state` is a country's name or code, or an organisation; `since` and `until` are days (EDTF),
-    both included
-    By day the numbers are cumulative. Raises BadValue, and NotFound before the first rebuild.
+    both included; `valid_at` counts up to that day. A release whose days are only partly inside
+    counts for the high bound alone. By day the numbers are cumulative. Raises BadValue, and
+    NotFound before the first rebuild.
     """
     if by not in BY:
         raise BadValue(by, "one of " + ", ".join(BY))
@@ -116,28 +117,37 @@ def _by_state(connection: sa.Connection, totals: ReleaseTotals, total: Any) -> l
 
 def _by_day(connection: sa.Connection, totals: ReleaseTotals, total: Any) -> list[Row]:
     """Return the running total: a release counts as at most from its earliest day on, as at least
-    from its latest; one without an earliest day counts from the first day on."""
+    from its latest; one that may have begun earlier counts from the first day asked for."""
     group = totals.groups
     query = sa.select(group.c.valid_from, group.c.valid_until, *summed(group)).group_by(
         group.c.valid_from, group.c.valid_until
     )
-    spans = connection.execute(query).all()
-    days = sorted({day for span in spans for day in (span.valid_from, span.valid_until) if day})
+    begins: dict[str, list[Any]] = {}
+    ends: dict[str, int] = {}
+    for span in connection.execute(query):
+        first = max(span.valid_from or "", totals.scope.since or "")
+        begins.setdefault(first, []).append(span)
+        if span.valid_until is not None:
+            ends[span.valid_until] = ends.get(span.valid_until, 0) + int(span.low)
     rows = []
-    for day in days:
-        begun = [span for span in spans if span.valid_from is None or span.valid_from <= day]
-        over = [span for span in begun if span.valid_until is not None and span.valid_until <= day]
-        unbounded = any(span.high is None for span in begun)
-        rows.append(
-            {
-                "day": day,
-                "low": sum(int(span.low) for span in over),
-                "high": None if unbounded else sum(int(span.high) for span in begun),
-                "disputed": any(span.disputed for span in begun),
-                "developments": sum(span.developments for span in begun),
-            }
-        )
+    low = 0
+    begun: list[Any] = begins.pop("", [])
+    high, unbounded = _highs(begun)
+    disputed, developments = any(s.disputed for s in begun), sum(s.developments for s in begun)
+    for day in sorted(begins.keys() | ends.keys()):
+        new = begins.get(day, [])
+        more, without = _highs(new)
+        low, high, unbounded = low + ends.get(day, 0), high + more, unbounded or without
+        disputed = disputed or any(span.disputed for span in new)
+        developments += sum(span.developments for span in new)
+        rows.append({"day": day, "low": low, "high": None if unbounded else high,
+                     "disputed": disputed, "developments": developments})
     return rows
+
+
+def _highs(spans: list[Any]) -> tuple[int, bool]:
+    """Return the sum of the highs that are stated, and whether one is not."""
+    return sum(int(s.high) for s in spans if s.high is not None), any(s.high is None for s in spans)
 
 
 _ROWS = {"citizenship": _by_citizenship, "state": _by_state, "day": _by_day}

@@ -44,7 +44,7 @@ COUNTRIES = ("citizenship", "state", "sender", "target_state")
 def answer() -> None:
     """Answer a question from the projections, with bounds and evidence.
 
-    Answers are as fresh as the last `ledger projections rebuild`.
+    Answers are as fresh as the last `ledger projections catch-up` or `rebuild`.
     """
 
 

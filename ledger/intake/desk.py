@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable
 import sqlalchemy as sa
 
 from ledger.developments import Development, check_may_follow, evolve
-from ledger.encoding import Salts, canonical, compose, says_the_same
+from ledger.encoding import Salts, canonical, compose, encode, says_the_same
 from ledger.errors import BadReport, Complaint, IdConflict, MayNotFollow, WrongExpectedVersion
 from ledger.events import Data, NewEvent, RecordedEvent
 from ledger.intake.composing import Candidate
 from ledger.store.append import Clock, Receipt, append
 from ledger.store.read import read_head, read_streams, streams_at, with_ids
 
+MOMENT = "2000-01-01T00:00:00.000000Z"
 STREAMS_AT_MOST = 20_000
 """Streams kept in mind at once; beyond that they are read again."""
 
@@ -101,6 +102,8 @@ class Desk:
             causation=candidate.causation,
             correlation=candidate.correlation,
         )
+        # Here, where the report can still be named; the time is as long as the one it will have.
+        encode(event, stream.development.stream_version + 1, MOMENT, self._recorded_by)
         self._join(event, candidate.data, stream)
         return True
 

@@ -78,11 +78,6 @@ class AnswerTables:
                 some = streams[start : start + 500]
                 connection.execute(sa.delete(table).where(table.c.stream.in_(some)))
 
-    def count(self, connection: sa.Connection) -> int:
-        """Return how many rows they hold."""
-        queries = (sa.select(sa.func.count()).select_from(t) for t in self.tables.values())
-        return sum(connection.scalar(query) or 0 for query in queries)
-
 
 def differences(
     connection: sa.Connection, live: AnswerTables, rebuilt: AnswerTables

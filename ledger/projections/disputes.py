@@ -13,7 +13,7 @@ from ledger.bounds import bound
 from ledger.developments import Development, Report
 from ledger.events import Data
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
-from ledger.projections.releases import claim, party_code
+from ledger.projections.releases import claim, days, party_code
 
 disputes = answer_table(
     "disputes", "type",
@@ -62,26 +62,12 @@ def _alike(live: tuple[Report, ...]) -> dict[tuple[str, str], list[Report]]:
 
 def _contradicted(reports: list[Report]) -> dict[str, set[int]]:
     """Return what the reports disagree on, each with the positions of those that do."""
-    found = {WHEN: _odd_days(reports)}
+    found = {WHEN: set(days(reports)[1])}
     if reports[0].type in CUSTODY:
         states = [party_code(report.data["by"]) for report in reports]
         found[HOW_MANY] = set(bound([claim(report) for report in reports], states[0]).positions)
         found[BY_WHOM] = {r.position for r in reports} if len(set(states)) > 1 else set()
     return {about: found[about] for about in (HOW_MANY, WHEN, BY_WHOM) if found.get(about)}
-
-
-def _odd_days(reports: list[Report]) -> set[int]:
-    """Return the positions of the reports whose days exclude those of another one."""
-    days = {report.position: report.data["when"] for report in reports}
-    last_start = max((day["earliest"] for day in days.values() if "earliest" in day), default="")
-    first_end = min((day["latest"] for day in days.values() if "latest" in day), default=None)
-    if first_end is None:
-        return set()
-    return {
-        position
-        for position, day in days.items()
-        if day.get("earliest", "") > first_end or day.get("latest", last_start) < last_start
-    }
 
 
 def _parties(data: Data) -> Iterator[str]:

@@ -93,38 +93,7 @@ def claim(report: Report) -> Claim:
     )
 
 
-def _by_stage(live: tuple[Report, ...]) -> Mapping[str, list[Report]]:
-    stages: dict[str, list[Report]] = {}
-    for report in live:
-        if report.type == "PrisonersReleased":
-            stages.setdefault(report.data["stage"], []).append(report)
-    return stages
-
-
-def _bounded(reports: list[Report]) -> Bounded:
-    state = party_code(reports[0].data["by"])
-    return bound([claim(report) for report in reports], state)
-
-
-def _release(reports: list[Report], bounded: Bounded) -> Values:
-    days, odd_days = _days(reports)
-    by = [party_code(report.data["by"]) for report in reports]
-    odd_by = [r.position for r in reports] if len(set(by)) > 1 else []
-    positions = sorted({*bounded.positions, *odd_days, *odd_by})
-    return {
-        "released_by": by[0],
-        "valid_from": days[0],
-        "valid_until": days[1],
-        "low": bounded.total.low,
-        "high": bounded.total.high,
-        "other_high": bounded.other.high,
-        "disputed": bool(positions),
-        "positions": " ".join(map(str, positions)),
-        "reports": len(reports),
-    }
-
-
-def _days(reports: list[Report]) -> tuple[tuple[str | None, str | None], list[int]]:
+def days(reports: list[Report]) -> tuple[tuple[str | None, str | None], list[int]]:
     """Return the days that all reports allow; where none is left, those that any allows.
 
     Also the positions of the reports whose days exclude each other.
@@ -145,6 +114,37 @@ def _days(reports: list[Report]) -> tuple[tuple[str | None, str | None], list[in
         None if None in ends else max(filter(None, ends)),
     )
     return hull, odd
+
+
+def _by_stage(live: tuple[Report, ...]) -> Mapping[str, list[Report]]:
+    stages: dict[str, list[Report]] = {}
+    for report in live:
+        if report.type == "PrisonersReleased":
+            stages.setdefault(report.data["stage"], []).append(report)
+    return stages
+
+
+def _bounded(reports: list[Report]) -> Bounded:
+    state = party_code(reports[0].data["by"])
+    return bound([claim(report) for report in reports], state)
+
+
+def _release(reports: list[Report], bounded: Bounded) -> Values:
+    span, odd_days = days(reports)
+    by = [party_code(report.data["by"]) for report in reports]
+    odd_by = [r.position for r in reports] if len(set(by)) > 1 else []
+    positions = sorted({*bounded.positions, *odd_days, *odd_by})
+    return {
+        "released_by": by[0],
+        "valid_from": span[0],
+        "valid_until": span[1],
+        "low": bounded.total.low,
+        "high": bounded.total.high,
+        "other_high": bounded.other.high,
+        "disputed": bool(positions),
+        "positions": " ".join(map(str, positions)),
+        "reports": len(reports),
+    }
 
 
 def _shares(lines: list[Data]) -> Iterator[tuple[str, Bounds]]:
