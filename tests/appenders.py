@@ -21,6 +21,7 @@ from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 
@@ -29,9 +30,8 @@ from ledger import tables
 from ledger.encoding import compose, digest, parse
 from ledger.errors import LedgerError
 from ledger.events import Data, NewEvent
-from ledger.store import append as appending
 from ledger.store.append import append
-from ledger.store.connect import connect, reading, writing
+from ledger.store.connect import connect, reading, run_bare, writing
 from ledger.store.read import Selection, read_events
 
 SECONDS_AT_MOST = 120
@@ -214,12 +214,14 @@ def run_nursery(control: socket.socket) -> None:
             return
         if os.fork() == 0:
             control.close()
+            channel = socket.socket(fileno=channels[0])
             try:
-                serve(socket.socket(fileno=channels[0]))
+                serve(channel)
             except BrokenPipeError:
-                os._exit(0)  # nobody listens any more
+                pass  # nobody listens any more
             except BaseException:
-                traceback.print_exc()
+                # An answer, so that whoever waits for a death does not take a mistake for one.
+                channel.sendall(json.dumps({"broken": traceback.format_exc()}).encode() + b"\n")
             os._exit(0)
         os.close(channels[0])
 
