@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[1]
 FLOORS: Mapping[int, tuple[str, ...]] = {
     1: ("errors", "tables"),
     2: ("values", "events", "merkle"),
-    3: ("kinds", "bounds"),
+    3: ("kinds", "bounds", "tlog"),
     4: ("encoding", "developments"),
     5: ("store", "projections"),
-    6: ("intake", "rebuild", "answers", "examples"),
+    6: ("intake", "rebuild", "answers", "examples", "audit"),
     7: ("book", "schedule"),
     8: ("cli",),
     9: ("__init__", "__main__"),
@@ -32,6 +32,7 @@ HOMES: Mapping[str, tuple[str, ...]] = {
     "sqlite3": ("store",),
     "apscheduler": ("schedule",),
     "click": ("cli",),
+    "cryptography": ("tlog",),
     "rich": ("cli",),
     "sqlalchemy": tuple(room for room, floor in FLOOR_OF.items() if floor not in (2, 3, 4)),
 }

@@ -14,6 +14,7 @@ import click
 from sqlalchemy import exc
 
 from ledger.cli.answer import answer
+from ledger.cli.audit.group import audit
 from ledger.cli.demo import demo
 from ledger.cli.diff import diff
 from ledger.cli.explain import explain
@@ -39,7 +40,7 @@ SECTIONS: tuple[tuple[str, tuple[click.Command, ...]], ...] = (
     ("Record", (init, example, record)),
     ("Look", (status, show, history)),
     ("Answer", (projections, answer, explain, diff)),
-    ("Keep", (schedule,)),
+    ("Keep", (schedule, audit)),
     ("See it work", (demo,)),
 )
 

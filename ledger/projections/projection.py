@@ -41,7 +41,9 @@ class Projection:
     """What the tables hold for one development; pure."""
 
 
-def answer_table(name: str, key: str, comment: str, *columns: sa.Column[Any]) -> sa.Table:
+def answer_table(
+    name: str, key: str, comment: str, *columns: sa.Column[Any] | sa.Index
+) -> sa.Table:
     """Return a bitemporal answer table: its rows carry the positions between which they stood.
 
     `position_from` is the event that made the row true, `position_until` the one that ended it

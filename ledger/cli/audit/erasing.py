@@ -1,0 +1,5 @@
+"""`ledger audit erase` and `ledger audit log`."""
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()

@@ -1,0 +1,5 @@
+"""`ledger audit prove`, `consistency`, `check` and `export`."""
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()

@@ -1,0 +1,5 @@
+"""`ledger audit verify`."""
+
+import click
+
+COMMANDS: tuple[click.Command, ...] = ()
