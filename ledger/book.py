@@ -21,7 +21,7 @@ from ledger.errors import CouldNot
 from ledger.intake.reading import Draft, read_reports
 from ledger.intake.recording import Outcome, Writer, record
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import Run, rebuild
+from ledger.rebuild import Run, rebuild_all
 from ledger.store import connect as database
 from ledger.store.migrate import HEAD, revision_of, upgrade
 
@@ -42,6 +42,15 @@ def new_id() -> str:
 def new_salt() -> bytes:
     """Return 128 fresh random bits (RFC 9901, section 9.3)."""
     return secrets.token_bytes(16)
+
+
+def workers() -> int:
+    """Return how many processes may fold at once: one a processor, three at most.
+
+    Beyond that the one that writes is what they wait for, and each needs some 70 MiB.
+    """
+    free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(3, free or 1)
 
 
 def writer(name: str) -> Writer:
@@ -101,7 +110,7 @@ class Book:
 
     def rebuild(self) -> list[Run]:
         """Rebuild every projection from the first event and return what was done."""
-        return [rebuild(self.engine, projection, now) for projection in PROJECTIONS]
+        return rebuild_all(self.engine, PROJECTIONS, now, workers=workers())
 
 
 class Answers:

@@ -113,9 +113,7 @@ def _view(claims: Iterable[Claim], state: str | None) -> _View:
     names: set[str] = set()
     split = False
     for claim in claims:
-        names.update(claim.citizenships)
-        for person in claim.persons:
-            names |= person.citizenships
+        names.update(claim.citizenships, *(person.citizenships for person in claim.persons))
         split = split or claim.foreign != UNSTATED
     if state is None or not split:
         return _View(sorted(names), state, [(_TOTAL, [*names, _REST])])
@@ -124,8 +122,9 @@ def _view(claims: Iterable[Claim], state: str | None) -> _View:
 
 
 _Held = frozenset[str]  # The citizenships of one person.
-_Counts = Counter[str]
-_NO_COUNTS, _NO_SETS = _Counts(), Counter[_Held]()  # Never written to.
+_Counts = dict[str, int]
+_Sets = dict[_Held, int]
+_NO_COUNTS, _NO_SETS = _Counts(), _Sets()  # Never written to.
 _Sums = tuple[dict[str, int], dict[str, int]]  # The least and the most of each sum.
 _Beside = Mapping[str, tuple[str, int, int]]  # The sum that each is in, and the others in it.
 _Readings = tuple[list[Bounded], set[int]]
@@ -162,26 +161,27 @@ def _end(stated: Bounds) -> int:
     return _ENDLESS if stated.high is None else stated.high
 
 
-def _people(claims: Iterable[Claim]) -> tuple[_Counts, Counter[_Held]]:
+def _people(claims: Iterable[Claim]) -> tuple[_Counts, _Sets]:
     """Return what lists of persons ask for: holders and persons, and persons of several."""
     lists = [claim.persons for claim in claims if claim.persons]
     if not lists:
         return _NO_COUNTS, _NO_SETS
-    asked, sets = _Counts(), Counter[_Held]()
+    asked, sets = _Counts(), _Sets()
     for roster in _rosters(lists):
-        holders = Counter(name for held in roster for name in held)
-        holders[_TOTAL] = len(roster)
-        asked |= holders
-        sets |= Counter(held for held in roster if len(held) > 1)
+        holders = Counter([_TOTAL] * len(roster) + [name for held in roster for name in held])
+        several = Counter([held for held in roster if len(held) > 1])
+        asked.update({one: n for one, n in holders.items() if n > asked.get(one, 0)})
+        sets.update({held: n for held, n in several.items() if n > sets.get(held, 0)})
     return asked, sets
 
 
-def _rosters(lists: Iterable[Iterable[Person]]) -> list[list[_Held]]:
-    """Return who is on each list and, first, all with a key: what is said of them adds up."""
+def _rosters(lists: Sequence[Sequence[Person]]) -> list[list[_Held]]:
+    """Return who is on each list and all with a key: what is said of them adds up."""
     known: dict[str | None, _Held] = {}
     for person in chain.from_iterable(lists):
         known[person.key] = known.get(person.key, frozenset()) | person.citizenships
-    rosters = [[held for key, held in known.items() if key is not None]]
+    everybody = [held for key, held in known.items() if key is not None]
+    rosters = [everybody] if len(lists) > 1 else []
     for persons in lists:
         nameless = [person.citizenships for person in persons if person.key is None]
         keys = {person.key for person in persons} - {None}
@@ -189,11 +189,12 @@ def _rosters(lists: Iterable[Iterable[Person]]) -> list[list[_Held]]:
     return rosters
 
 
-def _several(sets: Counter[_Held]) -> _Counts:
+def _several(sets: _Sets) -> _Counts:
     """Return how many of each sum hold several citizenships: all of them are foreign to a state."""
     counted = _Counts()
     for held, number in sets.items():
-        counted.update(dict.fromkeys([*held, _FOREIGN, _TOTAL], number))
+        for name in (*held, _FOREIGN, _TOTAL):
+            counted[name] = counted.get(name, 0) + number
     return counted
 
 
@@ -203,10 +204,9 @@ def _stated(claims: Iterable[Claim], view: _View, asked: _Counts) -> _Sums:
     highs = dict.fromkeys(lows, _ENDLESS)
     lows.update(asked)
     for claim in claims:
-        said = [*claim.citizenships.items(), (_TOTAL, claim.total)]
-        if view.state is not None:
-            said.append((_FOREIGN, claim.foreign))
-        for name, stated in said:
+        foreign = UNSTATED if view.state is None else claim.foreign
+        said = {**claim.citizenships, _TOTAL: claim.total, _FOREIGN: foreign}
+        for name, stated in said.items():
             if stated.low > lows[name]:
                 lows[name] = stated.low
             if stated.high is not None and stated.high < highs[name]:
@@ -218,9 +218,9 @@ def _shift(sums: _Sums, sign: int, by_lows: _Counts, by_highs: _Counts) -> None:
     """Leave out (-1) or put back (1) those who hold several citizenships."""
     lows, highs = sums
     for name, low in lows.items():
-        lows[name] = max(0, low + sign * by_lows[name])
+        lows[name] = max(0, low + sign * by_lows.get(name, 0))
         if highs[name] < _ENDLESS:
-            highs[name] += sign * by_highs[name]
+            highs[name] += sign * by_highs.get(name, 0)
 
 
 def _close(sums: _Sums, claims: Iterable[Claim], sets: Iterable[_Held]) -> bool:
@@ -265,7 +265,7 @@ def _disputed(claims: Iterable[Claim], view: _View) -> Bounded:
     distinct = [group[0] for group in groups]
     _, sets = _people(distinct)
     # Any set of the claims knows at most all with a key, and all that one list has without.
-    most = _several(sets + sets)
+    most = _several({held: 2 * number for held, number in sets.items()})
     contested = _contested(distinct, view, most)
     read = _exactly if len(contested) <= EXACT_UP_TO else _roughly
     readings, disagree = read(distinct, contested, view, most)
@@ -321,7 +321,7 @@ def _as_stated(claim: Claim, view: _View) -> Bounded:
     asked, _ = _people([claim])
     citizenships = {}
     for name in view.names:
-        citizenships[name] = _bounds(asked[name], max(asked[name], _end(other)))
+        citizenships[name] = _bounds(asked.get(name, 0), max(asked.get(name, 0), _end(other)))
         if name in claim.citizenships:
             rest = {**claim.citizenships, name: UNSTATED}
             freed = _agree([replace(claim, citizenships=rest)], view)

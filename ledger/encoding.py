@@ -171,7 +171,7 @@ def decode(position: int, raw: bytes, disclosures: Mapping[str, str]) -> Recorde
 
 def _decoded(position: int, entry: Data, disclosures: Mapping[str, str]) -> RecordedEvent:
     data = entry["data"]
-    erased = _unseal(data, entry.get("_sd", {}), disclosures)
+    erased = _unseal(data, entry["_sd"], disclosures) if "_sd" in entry else ()
     version, data = upcast(entry["type"], entry["type_version"], data)
     return RecordedEvent(
         position,
@@ -189,6 +189,14 @@ def _decoded(position: int, entry: Data, disclosures: Mapping[str, str]) -> Reco
     )
 
 
+def has_sealed(raw: bytes) -> bool:
+    """Return whether an entry has sealed fields, without parsing it.
+
+    Canonical JSON sorts its keys, and `_sd` comes before every other key of an entry.
+    """
+    return raw.startswith(b'{"_sd":')
+
+
 def parse(raw: bytes) -> Data:
     """Return the entry's fields as they stand; raises BadEntry."""
     try:
@@ -197,7 +205,8 @@ def parse(raw: bytes) -> Data:
         raise BadEntry(str(refusal)) from None
     if not isinstance(entry, dict) or entry.get("format") != FORMAT:
         raise BadEntry(f"its format is not {FORMAT}")
-    if missing := sorted(ALWAYS - entry.keys()):
+    if not entry.keys() >= ALWAYS:
+        missing = sorted(ALWAYS - entry.keys())
         raise BadEntry(f"it has no {', '.join(missing)}")
     if not isinstance(entry["data"], dict) or not isinstance(entry.get("_sd", {}), dict):
         raise BadEntry("its data or _sd are no mapping")

@@ -72,7 +72,7 @@ def _merged(size: int, hashes: list[bytes], nodes: list[bytes]) -> list[bytes]:
     are carried to the next level. Level by level is faster than leaf by leaf.
     """
     kept = []
-    while nodes:
+    while len(nodes) > 1:
         if size & 1:
             nodes.insert(0, hashes.pop())
         if len(nodes) & 1:
@@ -80,6 +80,11 @@ def _merged(size: int, hashes: list[bytes], nodes: list[bytes]) -> list[bytes]:
         pairs = zip(nodes[::2], nodes[1::2], strict=True)
         nodes = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
         size >>= 1
+    for node in nodes:  # the last one, or the only leaf of a small append, is carried alone
+        while size & 1:
+            node = node_hash(hashes.pop(), node)
+            size >>= 1
+        hashes.append(node)
     return hashes + kept[::-1]
 
 

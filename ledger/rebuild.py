@@ -1,34 +1,41 @@
 """Rebuilding and catching up: answer tables folded from the events, while people read them.
 
-Takes the recorded events (from `store`) and a projection; hands on filled answer tables, a
-checkpoint and a Run. Both are one code path: the streams that changed after a checkpoint are folded
-anew, whole; a rebuild does so from position 0 into tables on the side and compares them with the
-live ones.
+Takes the recorded events (from `store`) and projections; hands on filled answer tables, checkpoints
+and Runs. A rebuild folds every stream anew, for all projections at once, and compares the rows with
+the live tables; whatever streams differ (drift) are taken in again together with those that changed
+since the checkpoint, in the way in which a catch-up takes in the latter. Tables that are not there,
+or are another version's, are filled on the side and put in place.
 
 Rows and checkpoint commit together. A reader sees the tables before or after, never between. A
 crash at any point leaves the old tables serving, and the next rebuild begins clean.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from itertools import chain, groupby, islice
-from operator import attrgetter
+from itertools import chain
 
 import sqlalchemy as sa
 
-from ledger.events import RecordedEvent
-from ledger.projections.answer_tables import AnswerTables, Drift, Row, differences, mend, replace
-from ledger.projections.projection import CannotApply, Projection, rows_over_time
+from ledger.errors import CouldNot
+from ledger.folding.parts import EVENTS, Folded, Part, fold_streams, parts
+from ledger.folding.processes import FoldParts, folding
+from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, put_in_place
+from ledger.projections.projection import Projection
 from ledger.store.append import Clock, format_time
 from ledger.store.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from ledger.store.connect import changing, reading
 from ledger.store.locks import alone
-from ledger.store.read import changed_streams, read_by_stream, read_head, read_streams
+from ledger.store.read import changed_streams, read_head, read_streams
 from ledger.store.runs import RunRecord, write_run
 
 STREAMS = 500
-"""Streams that are folded and written together; any number gives the same tables."""
+"""Streams that are taken in together; any number gives the same tables."""
+WORTH_PROCESSES = 50_000
+"""Events from which on starting worker processes saves more time than it costs."""
+MENDED_IN_PLACE = 10_000
+"""Streams that differ, at most, where the live tables are mended; beyond, they are made anew."""
 
 
 @dataclass(slots=True)
@@ -45,7 +52,7 @@ class Run:
     events: int = 0
     """Events that were folded."""
     rows: int = 0
-    """Rows that were written."""
+    """Rows that they gave."""
     drift: int = 0
     """Rows that the live tables held otherwise."""
     drifts: list[Drift] = field(default_factory=list)
@@ -71,7 +78,8 @@ class Run:
         )
 
 
-OnProgress = Callable[[Run], None]
+OnProgress = Callable[[int], None]
+"""Is told how many events were folded since the last time."""
 
 
 def rebuild(
@@ -81,30 +89,55 @@ def rebuild(
     *,
     holder: str = "another process",
     check: bool = False,
-    on_progress: OnProgress = lambda run: None,
+    workers: int = 1,
+    on_progress: OnProgress = lambda events: None,
 ) -> Run:
-    """Fold the projection from the first event, compare with the live tables, and mend those.
-
-    With `check` the live tables are left alone. Raises CouldNot where another process is at it.
-    """
-    run = Run(projection.name, "check" if check else "rebuild", format_time(clock()))
-    side, live = AnswerTables(projection, side=True), AnswerTables(projection)
-    with alone(engine, projection.name, holder):
-        with reading(engine) as connection:
-            head = read_head(connection).size
-        reached = _fill(engine, side, head, run, on_progress)
-        with changing(engine) as connection:
-            kept = _finish(connection, live, side, reached, run)
-            if check:
-                connection.get_transaction().rollback()  # type: ignore[union-attr]  # it is open
-            else:
-                _close(connection, projection, run, clock, kept or run.started_at)
-        if check:
-            with changing(engine) as connection:
-                side.drop(connection)
-                run.ended_at = format_time(clock())
-                write_run(connection, run.record())
+    """Rebuild one projection; see `rebuild_all`."""
+    (run,) = rebuild_all(
+        engine, [projection], clock,
+        holder=holder, check=check, workers=workers, on_progress=on_progress,
+    )
     return run
+
+
+def rebuild_all(
+    engine: sa.Engine,
+    projections: Sequence[Projection],
+    clock: Clock,
+    *,
+    holder: str = "another process",
+    check: bool = False,
+    workers: int = 1,
+    on_progress: OnProgress = lambda events: None,
+) -> list[Run]:
+    """Fold the projections from the first event, compare with the live tables, and mend those.
+
+    Every event is read once for all of them; a long log by so many worker processes. With
+    `check` the live tables are left alone. Raises CouldNot at once where another process is at
+    one of them, and where there are no tables to check.
+    """
+    how = "check" if check else "rebuild"
+    with ExitStack() as locks:
+        for projection in projections:
+            locks.enter_context(alone(engine, projection.name, holder))
+        works = [_Work(p, Run(p.name, how, format_time(clock()))) for p in projections]
+        head = _head(engine)
+        for work in works:
+            _advance(engine, work, 0 if check else head)
+            if check and work.served is None:
+                why = "it was never built; `ledger projections rebuild` builds it"
+                raise CouldNot(f"check {work.projection.name}", why)
+        several = workers if head >= WORTH_PROCESSES else 1
+        with folding(engine, projections, several) as fold_parts:
+            _compare(engine, fold_parts, works, on_progress)
+            if not check:
+                _fill(engine, fold_parts, [w for w in works if w.is_made_anew], head, on_progress)
+        for work in works:
+            with changing(engine) as connection:
+                if not check:
+                    _finish(connection, work)
+                _remember(connection, work.run, clock)
+    return [work.run for work in works]
 
 
 def catch_up(
@@ -114,117 +147,204 @@ def catch_up(
 
     Costs what the changed streams hold, however long the log is.
     """
-    run = Run(projection.name, "catch_up", format_time(clock()))
-    live = AnswerTables(projection)
-    with alone(engine, projection.name, holder), changing(engine) as connection:
-        checkpoint = read_checkpoint(connection, projection.name, projection.version)
-        if checkpoint is not None and live.exist(connection):
-            _take_in(connection, live, checkpoint.position, read_head(connection).size, run)
-            _close(connection, projection, run, clock, checkpoint.rebuilt_at)
-            return run
+    work = _Work(projection, Run(projection.name, "catch_up", format_time(clock())))
+    with alone(engine, projection.name, holder):
+        _advance(engine, work, _head(engine))
+        if work.served is not None:
+            with changing(engine) as connection:
+                _remember(connection, work.run, clock)
+            return work.run
     return rebuild(engine, projection, clock, holder=holder)
 
 
+@dataclass(slots=True)
+class _Work:
+    """A projection that is being rebuilt or caught up."""
+
+    projection: Projection
+    run: Run
+    served: Checkpoint | None = None
+    """Of the live tables; None where there are none of this version."""
+    drifted: set[str] = field(default_factory=set)
+    """Streams whose live rows are not what the events say."""
+
+    @property
+    def live(self) -> AnswerTables:
+        """The tables that answers read."""
+        return AnswerTables(self.projection)
+
+    @property
+    def side(self) -> AnswerTables:
+        """The tables beside them."""
+        return AnswerTables(self.projection, side=True)
+
+    @property
+    def is_made_anew(self) -> bool:
+        """Whether the tables are filled on the side and put in place."""
+        return self.served is None or len(self.drifted) > MENDED_IN_PLACE
+
+    def stalled_before(self, position: int) -> bool:
+        """Whether an event up to that position could not be applied."""
+        return self.run.stalled_at is not None and self.run.stalled_at <= position
+
+    def heed(self, folded: Folded) -> None:
+        """Add what folding some streams gave."""
+        name, run = self.projection.name, self.run
+        if name not in folded.counts:
+            return
+        run.events += folded.events
+        run.rows += folded.counts[name]
+        stop = folded.stalls.get(name)
+        if stop and (run.stalled_at is None or stop.position < run.stalled_at):
+            run.stalled_at, run.cause = stop.position, stop.cause
+        if drifted := folded.drifted.get(name):
+            run.drift += drifted.count
+            run.drifts += drifted.named[: EXAMPLES - len(run.drifts)]
+            self.drifted |= drifted.streams
+
+
+def _head(engine: sa.Engine) -> int:
+    with reading(engine) as connection:
+        return read_head(connection).size
+
+
+def _advance(engine: sa.Engine, work: _Work, head: int) -> None:
+    """Bring the live tables to that head, some events at a time, and say how far they are."""
+    projection, run = work.projection, work.run
+    while True:
+        with changing(engine) as connection:
+            served = read_checkpoint(connection, projection.name, projection.version)
+            if served is None or not work.live.exist(connection):
+                work.served = None
+                return
+            work.served, run.position = served, served.position
+            if served.position >= head or run.stalled_at is not None:
+                return
+            up_to = min(head, served.position + EVENTS)
+            _take_in(connection, work, work.live, served.position, up_to)
+            _write_checkpoint(connection, work, served.rebuilt_at)
+
+
+def _compare(
+    engine: sa.Engine, fold_parts: FoldParts, works: Iterable[_Work], on_progress: OnProgress
+) -> None:
+    """Fold up to each checkpoint and note where the live tables differ; one pass a position."""
+    at: dict[int, list[_Work]] = {}
+    for work in works:
+        if work.served is not None:
+            at.setdefault(work.served.position, []).append(work)
+    for position, together in at.items():
+        for folded in fold_parts(_parts(engine, together, position, compare=True)):
+            for work in together:
+                work.heed(folded)
+            on_progress(folded.events)
+    for work in works:
+        if work.stalled_before(work.run.position):  # then it cannot say what should be there
+            work.run.drift, work.run.drifts, work.drifted = 0, [], set()
+
+
 def _fill(
-    engine: sa.Engine, side: AnswerTables, up_to: int, run: Run, on_progress: OnProgress
-) -> int:
-    """Fill every stream into the side tables and return the last position that is in them.
+    engine: sa.Engine,
+    fold_parts: FoldParts,
+    works: Sequence[_Work],
+    head: int,
+    on_progress: OnProgress,
+) -> None:
+    """Fold every stream into tables on the side, up to the head or the first stall."""
+    _fill_up_to(engine, fold_parts, works, head, on_progress)
+    for work in works:
+        if work.run.stalled_at is not None:
+            work.run.events = work.run.rows = 0
+            _fill_up_to(engine, fold_parts, [work], work.run.stalled_at - 1, on_progress)
 
-    Reads and writes in turns, so that no transaction is long and appends go on in between.
-    """
+
+def _fill_up_to(
+    engine: sa.Engine,
+    fold_parts: FoldParts,
+    works: Sequence[_Work],
+    position: int,
+    on_progress: OnProgress,
+) -> None:
+    """Reads and writes in turns: no transaction is long, and appends go on in between."""
+    if not works:
+        return
     with changing(engine) as connection:
-        side.make(connection)
-    with reading(engine) as source:
-        events = _counted(read_by_stream(source, side.projection.category, up_to), run)
-        for batch in _batched(_folded(side.projection, events, run), STREAMS):
-            with changing(engine) as connection:
-                run.rows += side.write(connection, chain.from_iterable(batch))
-            on_progress(run)
-    if run.stalled_at is not None and run.stalled_at <= up_to:
-        return _fill(engine, side, run.stalled_at - 1, run, on_progress)
-    return up_to
+        for work in works:
+            work.side.make(connection)
+            work.run.position = position
+    for folded in fold_parts(_parts(engine, works, position, compare=False)):
+        with changing(engine) as connection:
+            for work in works:
+                work.heed(folded)
+                if work.projection.name in folded.counts:
+                    work.side.write(connection, folded.rows)
+        on_progress(folded.events)
 
 
-def _finish(
-    connection: sa.Connection, live: AnswerTables, side: AnswerTables, reached: int, run: Run
-) -> str | None:
-    """Bring both to the head, compare, and make the live tables say what the events say.
+def _parts(
+    engine: sa.Engine, works: Iterable[_Work], up_to: int, *, compare: bool
+) -> list[Part]:
+    with reading(engine) as connection:
+        return list(parts(connection, [w.projection for w in works], up_to, compare=compare))
 
-    Returns the time of the last rebuild where the live tables are kept because the rebuild stalled
-    before them; otherwise None.
-    """
-    projection = live.projection
-    if run.stalled_at is None:
-        _take_in(connection, side, reached, read_head(connection).size, run)
+
+def _finish(connection: sa.Connection, work: _Work) -> None:
+    """Bring the tables to the head and make the live ones say what the events say."""
+    served = work.served
+    if served is None or work.is_made_anew:
+        if work.run.stalled_at is None:
+            head = read_head(connection).size
+            _take_in(connection, work, work.side, work.run.position, head)
+        put_in_place(connection, work.live, work.side)
     else:
-        run.position = reached
-    checkpoint = read_checkpoint(connection, projection.name, projection.version)
-    if checkpoint is None or not live.exist(connection):
-        replace(connection, live, side)
-        return None
-    if checkpoint.position > run.position:  # stalled: serve what there is
-        run.position = checkpoint.position
-        side.drop(connection)
-        return checkpoint.rebuilt_at
-    caught_up = Run(projection.name, run.how, run.started_at)
-    _take_in(connection, live, checkpoint.position, run.position, caught_up)
-    run.drift, run.drifts = differences(connection, live, side)
-    if run.drift:
-        mend(connection, live, side)
-    side.drop(connection)
-    return None
+        work.side.drop(connection)  # what a crash may have left
+        if work.stalled_before(served.position):  # serve what there is
+            _write_checkpoint(connection, work, served.rebuilt_at)
+            return
+        stalled = work.run.stalled_at is not None
+        up_to = served.position if stalled else read_head(connection).size
+        _take_in(connection, work, work.live, served.position, up_to, work.drifted)
+    _write_checkpoint(connection, work, work.run.started_at)
 
 
 def _take_in(
-    connection: sa.Connection, into: AnswerTables, after: int, up_to: int, run: Run
+    connection: sa.Connection,
+    work: _Work,
+    into: AnswerTables,
+    after: int,
+    up_to: int,
+    also: Iterable[str] = (),
 ) -> None:
     """Fold the streams that changed after a position anew, up to another; set the run's position.
 
     Where an event cannot be applied, everything before it is taken in and the run is stalled there.
     """
-    projection = into.projection
-    names = changed_streams(connection, projection.category, after, up_to)
-    folded: list[list[Row]] = []
-    for start in range(0, len(names), STREAMS):
-        streams = read_streams(connection, names[start : start + STREAMS], up_to)
-        events = _counted(chain.from_iterable(streams.values()), run)
-        folded += _folded(projection, events, run)
-    if run.stalled_at is not None and run.stalled_at <= up_to:
-        _take_in(connection, into, after, run.stalled_at - 1, run)
+    projection, run = work.projection, work.run
+    names = sorted({*changed_streams(connection, projection.category, after, up_to), *also})
+    with connection.begin_nested() as savepoint:
+        for start in range(0, len(names), STREAMS):
+            some = names[start : start + STREAMS]
+            streams = read_streams(connection, some, up_to)
+            folded = fold_streams([projection], chain.from_iterable(streams.values()))
+            work.heed(folded)
+            into.forget(connection, some)
+            into.write(connection, folded.rows)
+        if work.stalled_before(up_to):
+            savepoint.rollback()
+    if work.stalled_before(up_to):
+        assert run.stalled_at is not None
+        _take_in(connection, work, into, after, run.stalled_at - 1, also)
         return
-    into.forget(connection, names)
-    run.rows += into.write(connection, chain.from_iterable(folded))
     run.position = up_to
 
 
-def _folded(
-    projection: Projection, events: Iterable[RecordedEvent], run: Run
-) -> Iterator[list[Row]]:
-    """Yield the rows of each stream; note the first event that cannot be applied."""
-    for stream, of_stream in groupby(events, key=attrgetter("stream")):
-        try:
-            yield list(rows_over_time(projection, stream, of_stream))
-        except CannotApply as stop:
-            if run.stalled_at is None or stop.position < run.stalled_at:
-                run.stalled_at, run.cause = stop.position, stop.cause
-
-
-def _counted(events: Iterable[RecordedEvent], run: Run) -> Iterator[RecordedEvent]:
-    for event in events:
-        run.events += 1
-        yield event
-
-
-def _batched(items: Iterator[list[Row]], size: int) -> Iterator[list[list[Row]]]:
-    while batch := list(islice(items, size)):
-        yield batch
-
-
-def _close(
-    connection: sa.Connection, projection: Projection, run: Run, clock: Clock, rebuilt_at: str
-) -> None:
-    """Write checkpoint and run, in the transaction of the rows."""
-    run.ended_at = format_time(clock())
+def _write_checkpoint(connection: sa.Connection, work: _Work, rebuilt_at: str) -> None:
+    """In the transaction of the rows."""
+    run, projection = work.run, work.projection
     checkpoint = Checkpoint(run.position, rebuilt_at, run.stalled_at, run.cause)
     write_checkpoint(connection, projection.name, projection.version, checkpoint)
+
+
+def _remember(connection: sa.Connection, run: Run, clock: Clock) -> None:
+    run.ended_at = format_time(clock())
     write_run(connection, run.record())

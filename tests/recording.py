@@ -13,7 +13,7 @@ from ledger.examples.shipped import example
 from ledger.intake.reading import read_reports
 from ledger.intake.recording import Outcome, record
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import rebuild
+from ledger.rebuild import rebuild_all
 from ledger.store.connect import reading
 from ledger.store.read import read_head
 
@@ -47,8 +47,7 @@ def release(stream: str = "by-release", **fields: Any) -> str:
 
 def answered(engine: sa.Engine, **question: Any) -> Answer:
     """Rebuild everything and ask for releases."""
-    for projection in PROJECTIONS:
-        rebuild(engine, projection, now)
+    rebuild_all(engine, PROJECTIONS, now)
     with reading(engine) as connection:
         return releases(connection, **question)
 

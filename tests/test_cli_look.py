@@ -123,8 +123,7 @@ def test_show_entry(asked: tuple[str, ...], article: None) -> None:
 
 def test_erased_is_shown_as_erased(article: None) -> None:
     """Where a personal value was erased, people and programs read [erased]."""
-    with closing("ledger.db") as database:
-        database.execute("DELETE FROM disclosures WHERE position = 2")
+    run("audit", "erase", "--position", "2", "--reason", "asked", "--basis", "law")
     assert "persons           [erased] (person person/p-3k7w; note [erased])" in run(
         "show", "2"
     ).stdout

@@ -269,7 +269,9 @@ def test_the_record_refuses(plain: sa.Engine, statement: str, refusal: str) -> N
 def test_the_record_grows(plain: sa.Engine) -> None:
     """What follows the record is taken: the next rows, a further disclosure, a larger tree head."""
     with plain.begin() as connection:
-        next_rows = [row(5, "a", 3), row(6, "a", 4), row(7, "d", 1)]
+        said = b'{"data":{"digests":["d"],"position":3}}'
+        erasure = row(5, "a", 3, type="PersonalDataErased", entry=said)
+        next_rows = [erasure, row(6, "a", 4), row(7, "d", 1)]
         connection.execute(sa.insert(tables.events), next_rows)
         more = {"position": 5, "digest": "d", "disclosure": "Olga"}
         connection.execute(sa.insert(tables.disclosures), [more])
@@ -287,7 +289,8 @@ def test_an_empty_insert_is_no_gap(plain: sa.Engine) -> None:
         connection.exec_driver_sql("INSERT INTO events SELECT * FROM events WHERE position > 99")
 
 
-EVERYBODY = ("ledger_recorder", "ledger_analyst", "ledger_auditor")
+READERS = ("ledger_recorder", "ledger_analyst", "ledger_auditor")
+EVERYBODY = (*READERS, "ledger_eraser")
 NEXT = insert("5, 'id-5', 'a', 3")
 
 # What a role may do; whoever is not named is told `permission denied`.
@@ -296,17 +299,17 @@ MAY: Mapping[str, tuple[str, ...]] = {
     "SELECT * FROM tree_head": EVERYBODY,
     "SELECT * FROM checkpoints": EVERYBODY,
     f"SELECT * FROM {VERSION_TABLE}": EVERYBODY,
-    "SELECT * FROM answer": EVERYBODY,
-    "SELECT * FROM disclosures": ("ledger_recorder", "ledger_auditor"),
-    NEXT: ("ledger_recorder",),
+    "SELECT * FROM answer": READERS,
+    "SELECT * FROM disclosures": ("ledger_recorder", "ledger_auditor", "ledger_eraser"),
+    NEXT: ("ledger_recorder", "ledger_eraser"),
     "INSERT INTO disclosures VALUES (4, 'd', 'Olga')": ("ledger_recorder",),
-    "UPDATE tree_head SET size = 5": ("ledger_recorder",),
-    "SELECT * FROM tree_head FOR UPDATE": ("ledger_recorder",),
+    "UPDATE tree_head SET size = 5": ("ledger_recorder", "ledger_eraser"),
+    "SELECT * FROM tree_head FOR UPDATE": ("ledger_recorder", "ledger_eraser"),
     "UPDATE events SET type = 'X'": (),
     "DELETE FROM events": (),
     "TRUNCATE events": (),
     "UPDATE disclosures SET disclosure = 'Olga'": (),
-    "DELETE FROM disclosures": (),
+    "DELETE FROM disclosures WHERE position = 99": ("ledger_eraser",),
     "DELETE FROM tree_head": (),
     "INSERT INTO checkpoints VALUES ('releases', 1, 1, 'now')": (),
     "DELETE FROM answer": (),

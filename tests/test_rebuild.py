@@ -15,10 +15,11 @@ from ledger.book import now
 from ledger.developments import Development
 from ledger.errors import CouldNot
 from ledger.examples.shipped import example
-from ledger.projections import answer_tables
-from ledger.projections.projection import Projection, Said, rows_over_time
+from ledger.folding import parts
+from ledger.projections.projection import Fold, Projection, Said, columns_of
+from ledger.projections.registry import PROJECTIONS
 from ledger.projections.releases import RELEASES, releases
-from ledger.rebuild import catch_up, rebuild
+from ledger.rebuild import catch_up, rebuild, rebuild_all
 from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import changing, reading
 from ledger.store.locks import alone
@@ -32,7 +33,10 @@ def live(engine: sa.Engine, projection: Projection = RELEASES) -> Tables:
     """Every row of the projection's tables."""
     with reading(engine) as connection:
         return {
-            table.name: {tuple(row) for row in connection.execute(sa.select(table))}
+            table.name: {
+                tuple(row)
+                for row in connection.execute(sa.select(*(table.c[c] for c in columns_of(table))))
+            }
             for table in projection.tables
         }
 
@@ -44,12 +48,10 @@ def naive(engine: sa.Engine, projection: Projection = RELEASES, up_to: int | Non
         selection = Selection(category=projection.category, up_to=up_to)
         for event in read_events(connection, selection):
             by_stream.setdefault(event.stream, []).append(event)
-    found: Tables = {table.name: set() for table in projection.tables}
+    fold = Fold([projection])
     for stream, events in by_stream.items():
-        for name, row in rows_over_time(projection, stream, events):
-            columns = [column.name for column in projection.tables[0].metadata.tables[name].c]
-            found[name].add(tuple(row[column] for column in columns))
-    return found
+        fold.take(stream, events)
+    return {name: set(rows) for name, rows in fold.rows.items()}
 
 
 def position(engine: sa.Engine) -> int:
@@ -89,7 +91,8 @@ def test_batch_size_never_matters(
 ) -> None:
     """The same rows come out of batches of any size."""
     record_example(engine, "wider")
-    monkeypatch.setattr(answer_tables, "BATCH", size)
+    monkeypatch.setattr(parts, "EVENTS", size)
+    monkeypatch.setattr("ledger.rebuild.EVENTS", size)
     monkeypatch.setattr("ledger.rebuild.STREAMS", size)
 
     rebuild(engine, RELEASES, now)
@@ -240,7 +243,7 @@ def test_an_append_during_a_rebuild_is_taken_in(engine: sa.Engine) -> None:
     record_example(engine, "wider")
     appended: list[Any] = []
 
-    def append(run: Any) -> None:
+    def append(events: int) -> None:
         if not appended:
             appended.append(recorded(engine, release("during-the-rebuild", total=7)))
 
@@ -251,40 +254,115 @@ def test_an_append_during_a_rebuild_is_taken_in(engine: sa.Engine) -> None:
     assert live(engine) == naive(engine)
 
 
-STEPS = ("make", "write", "differences", "mend", "write_checkpoint", "write_run")
+MENDING = ("_compare", "forget", "write", "write_checkpoint", "write_run")
+BUILDING = ("make", "write", "put_in_place", "write_checkpoint", "write_run")
 KILLED_AT = """
 import os, signal, sys
-import sqlalchemy as sa
+from dataclasses import replace
 from ledger import rebuild as room
 from ledger.book import now
 from ledger.projections.answer_tables import AnswerTables
+from ledger.projections.registry import PROJECTIONS
 from ledger.projections.releases import RELEASES
 from ledger.store.connect import connect
-url, step = sys.argv[1:]
+url, step, version = sys.argv[1:]
 owner = AnswerTables if hasattr(AnswerTables, step) else room
 was = getattr(owner, step)
 def die(*args, **kwargs):
     was(*args, **kwargs)
     os.kill(os.getpid(), signal.SIGKILL)
 setattr(owner, step, die)
-room.rebuild(connect(url), RELEASES, now)
+room.rebuild(connect(url), replace(RELEASES, version=int(version)), now)
 """
 
 
-@pytest.mark.parametrize("step", STEPS)
+def killed(database: str, step: str, version: int = 1) -> bool:
+    """Rebuild in a process that kills itself after the step; return whether it did."""
+    command = [sys.executable, "-c", KILLED_AT, database, step, str(version)]
+    return subprocess.run(command, check=False).returncode == -9
+
+
+def on_the_side(engine: sa.Engine) -> list[str]:
+    """The tables that a rebuild left beside the live ones."""
+    with engine.connect() as connection:
+        return [n for n in sa.inspect(connection).get_table_names() if n.endswith("__new")]
+
+
+@pytest.mark.parametrize("step", MENDING)
 def test_a_crash_leaves_the_old_tables_serving(database: str, engine: sa.Engine, step: str) -> None:
-    """Killed at any step, the old tables serve, and the next rebuild is clean."""
+    """Killed at any step of mending, the old tables serve, and the next rebuild mends them."""
     record_example(engine, "wider")
     rebuild(engine, RELEASES, now)
     with changing(engine) as connection:
         connection.execute(sa.update(releases).values(low=99))
     wrong = live(engine)
 
-    child = subprocess.run([sys.executable, "-c", KILLED_AT, database, step], check=False)
+    assert killed(database, step)
 
-    assert child.returncode == -9
     assert live(engine) == wrong
     assert rebuild(engine, RELEASES, now).outcome == "drift"
     assert live(engine) == naive(engine)
-    with engine.connect() as connection:
-        assert not [n for n in sa.inspect(connection).get_table_names() if n.endswith("__new")]
+    assert not on_the_side(engine)
+
+
+@pytest.mark.parametrize("step", BUILDING)
+def test_a_crash_leaves_the_old_version_serving(
+    database: str, engine: sa.Engine, step: str
+) -> None:
+    """Killed at any step of building a new version, the old one serves; the next is clean."""
+    record_example(engine, "wider")
+    rebuild(engine, RELEASES, now)
+    before = live(engine)
+
+    assert killed(database, step, version=2)
+
+    assert (live(engine), position(engine)) == (before, position(engine))
+    assert rebuild(engine, replace(RELEASES, version=2), now).outcome == "ok"
+    assert live(engine) == naive(engine)
+    assert not on_the_side(engine)
+
+
+def test_more_drift_than_can_be_mended_makes_the_tables_anew(
+    engine: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where too many streams differ, the tables are filled on the side and put in place."""
+    record_example(engine, "wider")
+    rebuild(engine, RELEASES, now)
+    with changing(engine) as connection:
+        connection.execute(sa.delete(releases))
+    monkeypatch.setattr("ledger.rebuild.MENDED_IN_PLACE", 3)
+
+    run = rebuild(engine, RELEASES, now)
+
+    assert (run.outcome, len(run.drifts)) == ("drift", 20)
+    assert live(engine) == naive(engine)
+    assert rebuild(engine, RELEASES, now).outcome == "ok"
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_several_processes_give_the_same_rows(
+    engine: sa.Engine, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Folded by three processes or by this one, first build or comparison: the same tables."""
+    record_example(engine, "wider")
+    monkeypatch.setattr(parts, "EVENTS", size)
+    monkeypatch.setattr("ledger.rebuild.WORTH_PROCESSES", 0)
+
+    built = rebuild_all(engine, PROJECTIONS, now, workers=3)
+    with changing(engine) as connection:
+        connection.execute(sa.update(releases).values(low=99))
+    mended = rebuild_all(engine, PROJECTIONS, now, workers=3)
+
+    assert {run.outcome for run in built} == {"ok"}
+    assert [run.projection for run in mended if run.drift] == ["releases"]
+    assert [run.rows for run in mended[1:]] == [run.rows for run in built[1:]]
+    for projection in PROJECTIONS:
+        assert live(engine, projection) == naive(engine, projection)
+
+
+def test_tables_that_are_gone_cannot_be_checked(engine: sa.Engine) -> None:
+    """A check says that there is nothing to check, where a projection was never built."""
+    record_example(engine, "article")
+
+    with pytest.raises(CouldNot, match="never built"):
+        rebuild(engine, RELEASES, now, check=True)

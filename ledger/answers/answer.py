@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ledger import tables
+from ledger.answers.frames import arrow_table, pandas_frame
 from ledger.errors import BadValue, NotFound
 from ledger.projections.projection import Projection
 from ledger.store.append import format_time
@@ -23,6 +24,9 @@ Row = dict[str, Any]
 AsOf = int | str | None
 """A position, a time (ISO, UTC) up to which events were recorded, or None: all of them."""
 
+_RECORDED_AT = sa.select(tables.events.c.recorded_at).where(
+    tables.events.c.position == sa.bindparam("position")
+)
 WANTED_AS_OF = "a position, or a time in UTC such as 2025-12-13 or 2025-12-13T18:00:00Z"
 
 
@@ -46,6 +50,26 @@ class Answer:
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
+
+    def to_arrow(self) -> Any:
+        """Return the rows as a pyarrow Table, with question, scope and counting as metadata.
+
+        Whole numbers are int64, empty where there is no bound. Raises CouldNot without pyarrow.
+        """
+        return arrow_table(self.columns, self.rows, self._about())
+
+    def to_pandas(self) -> Any:
+        """Return the rows as a pandas DataFrame, with question, scope and counting in its `attrs`.
+
+        Whole numbers are Int64, empty where there is no bound. Raises CouldNot without pandas.
+        """
+        return pandas_frame(self.columns, self.rows, self._about())
+
+    def _about(self) -> dict[str, str]:
+        scope = ", ".join(f"{name}: {value}" for name, value in self.scope.items())
+        assumptions = "; ".join(self.assumptions)
+        return {"question": self.question, "scope": scope, "counting": self.counting,
+                "assumptions": assumptions}
 
 
 def behind(connection: sa.Connection, projection: Projection) -> int:
@@ -78,6 +102,13 @@ def position_at(connection: sa.Connection, as_of: AsOf) -> int | None:
         else:
             high = middle - 1
     return low
+
+
+def stream_name(development: str | None) -> str | None:
+    """Return the stream of a development; its short name is enough."""
+    if development is None:
+        return None
+    return f"development/{development.removeprefix('development/')}"
 
 
 def state_code(state: str | None) -> str | None:
@@ -122,5 +153,4 @@ def _end_of(as_of: str) -> str:
 
 
 def _recorded_at(connection: sa.Connection, position: int) -> str:
-    e = tables.events.c
-    return str(connection.scalar(sa.select(e.recorded_at).where(e.position == position)))
+    return str(connection.scalar(_RECORDED_AT, {"position": position}))

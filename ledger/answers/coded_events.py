@@ -8,7 +8,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.answers.answer import Answer, AsOf, behind, first_day, given, last_day, position_at
+from ledger.answers.answer import (
+    Answer,
+    AsOf,
+    behind,
+    first_day,
+    given,
+    last_day,
+    position_at,
+    stream_name,
+)
 from ledger.errors import BadValue
 from ledger.kinds.common import STAGES
 from ledger.projections.coded_events import CODED_EVENTS
@@ -34,24 +43,32 @@ def coded_events(
     since: str | None = None,
     until: str | None = None,
     stage: str = "done",
+    development: str | None = None,
     as_of: AsOf = None,
     valid_at: str | None = None,
 ) -> Answer:
     """Return how many coded events there are, at least and at most, by month, actors and code root.
 
     `since` and `until` are days (EDTF), both included; what only may lie between them counts for
-    the high bound. Raises BadValue, and NotFound before the first rebuild.
+    the high bound. `development` (its stream, or the short name) counts that one alone. Raises
+    BadValue, and NotFound before the first rebuild.
     """
     if stage not in STAGES:
         raise BadValue(stage, "one of " + ", ".join(STAGES))
     behind(connection, CODED_EVENTS)
     end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
     scope = given(
-        since=first_day(since), until=end, stage=stage, as_of=position_at(connection, as_of)
+        since=first_day(since),
+        until=end,
+        stage=stage,
+        development=stream_name(development),
+        as_of=position_at(connection, as_of),
     )
     query = _counted(scope.get("since"), end).where(
         standing_at(table, scope.get("as_of")), table.c.stage == stage
     )
+    if "development" in scope:
+        query = query.where(table.c.stream == scope["development"])
     return Answer(
         CODED_EVENTS.question,
         (*PLACE, "low", "high", "developments", "reports"),

@@ -6,7 +6,16 @@ dispute. Reads answer tables only, never an event.
 
 import sqlalchemy as sa
 
-from ledger.answers.answer import Answer, AsOf, behind, given, last_day, position_at, state_code
+from ledger.answers.answer import (
+    Answer,
+    AsOf,
+    behind,
+    given,
+    last_day,
+    position_at,
+    state_code,
+    stream_name,
+)
 from ledger.projections.disputes import DISPUTES, dispute_parties
 from ledger.projections.disputes import disputes as table
 from ledger.projections.projection import standing_at
@@ -22,21 +31,29 @@ def disputes(
     connection: sa.Connection,
     *,
     state: str | None = None,
+    development: str | None = None,
     as_of: AsOf = None,
     valid_at: str | None = None,
 ) -> Answer:
     """Return each development and stage in dispute, what about, and the positions that disagree.
 
-    With `state`, only where a report says that this state or organisation did it or took part.
+    With `state`, only where a report says that this state or organisation did it or took part; with
+    `development` (its stream, or the short name), that one alone.
     A contradiction belongs to the record and not to a day: `valid_at` is checked and changes
     nothing. Raises BadValue, and NotFound before the first rebuild.
     """
     last_day(valid_at)
     behind(connection, DISPUTES)
-    scope = given(state=state_code(state), as_of=position_at(connection, as_of))
+    scope = given(
+        state=state_code(state),
+        development=stream_name(development),
+        as_of=position_at(connection, as_of),
+    )
     query = sa.select(table).where(standing_at(table, scope.get("as_of")))
     if "state" in scope:
         query = query.where(_names(scope["state"], scope.get("as_of")))
+    if "development" in scope:
+        query = query.where(table.c.stream == scope["development"])
     c = table.c
     return Answer(
         DISPUTES.question,
@@ -49,7 +66,7 @@ def disputes(
                 "about": row.about,
                 "positions": [int(position) for position in row.positions.split()],
             }
-            for row in connection.execute(query.order_by(c.stream, c.type, c.stage))
+            for row in connection.execute(query.order_by(c.stream, c.type, c.stage)).all()
         ],
         scope,
         COUNTING,
@@ -60,10 +77,7 @@ def disputes(
 def _names(state: str, as_of: int | None) -> sa.ColumnElement[bool]:
     """Return the condition that a report of the dispute names the state."""
     party, c = dispute_parties.c, table.c
-    return sa.exists().where(
-        standing_at(dispute_parties, as_of),
-        party.stream == c.stream,
-        party.type == c.type,
-        party.stage == c.stage,
-        party.party == state,
+    theirs = sa.select(party.stream, party.type, party.stage).where(
+        party.party == state, standing_at(dispute_parties, as_of)
     )
+    return sa.tuple_(c.stream, c.type, c.stage).in_(theirs)

@@ -10,7 +10,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.answers.answer import Answer, AsOf, Row, behind, given, last_day, position_at
+from ledger.answers.answer import (
+    Answer,
+    AsOf,
+    Row,
+    behind,
+    given,
+    last_day,
+    position_at,
+    stream_name,
+)
 from ledger.answers.sanctions import EVER, ORDER, Step, further, standing, step_of
 from ledger.projections.exchanges import EXCHANGES, exchange_stages
 from ledger.projections.exchanges import exchanges as table
@@ -26,18 +35,27 @@ Ends = dict[str, str | None]
 
 
 def exchanges(
-    connection: sa.Connection, *, as_of: AsOf = None, valid_at: str | None = None
+    connection: sa.Connection,
+    *,
+    development: str | None = None,
+    as_of: AsOf = None,
+    valid_at: str | None = None,
 ) -> Answer:
     """Return which development is linked to which, who says so, and who denies it.
 
-    `valid_at` (EDTF; its end) is the day by which the stages count. Raises BadValue, and NotFound
-    before the first rebuild.
+    `valid_at` (EDTF; its end) is the day by which the stages count; `development` (its stream, or
+    the short name) keeps the links that it is an end of. Raises BadValue, and NotFound before the
+    first rebuild.
     """
     behind(connection, EXCHANGES)
     at, day = position_at(connection, as_of), last_day(valid_at)
-    found = connection.execute(sa.select(table).where(standing_at(table, at))).all()
+    stream = stream_name(development)
+    stands = standing_at(table, at)
+    if stream is not None:
+        stands = ((table.c.stream == stream) | (table.c.other == stream)) & stands
+    found = connection.execute(sa.select(table).where(stands)).all()
     links = sorted(found, key=lambda row: (*_link(row), row.position))
-    ends = _stages(connection, at, day or EVER)
+    ends = _stages(connection, stands, at, day or EVER)
     rows = [_row(key, list(same), ends) for key, same in groupby(links, key=_link)]
     disputes = [
         {"development": row["development"], "positions": row["positions"]}
@@ -48,7 +66,7 @@ def exchanges(
         EXCHANGES.question,
         ("development", "stage", "link", "to", "to_stage", "said_by", "denied_by", "positions"),
         rows,
-        given(valid_at=day, as_of=at),
+        given(development=stream, valid_at=day, as_of=at),
         COUNTING,
         disputes=disputes,
     )
@@ -58,11 +76,11 @@ def _link(row: Any) -> tuple[str, str, str]:
     return row.stream, row.link, row.other
 
 
-def _stages(connection: sa.Connection, as_of: int | None, day: str) -> Ends:
-    """Return how far each end of a link went by the day."""
-    linked = sa.select(table.c.stream).where(standing_at(table, as_of)).union(
-        sa.select(table.c.other).where(standing_at(table, as_of))
-    )
+def _stages(
+    connection: sa.Connection, links: sa.ColumnElement[bool], as_of: int | None, day: str
+) -> Ends:
+    """Return how far each end of these links went by the day."""
+    linked = sa.select(table.c.stream).where(links).union(sa.select(table.c.other).where(links))
     query = sa.select(exchange_stages).where(
         standing_at(exchange_stages, as_of), exchange_stages.c.stream.in_(linked)
     )

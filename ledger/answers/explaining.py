@@ -4,7 +4,9 @@ Takes the question whose number is asked about; hands on the chain, each link wi
 contributes. Answer tables say which developments count; their events say which reports.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,10 +21,14 @@ from ledger.answers.answer import (
 )
 from ledger.bounds import Bounds, bound
 from ledger.developments import Report, fold
-from ledger.projections.release_totals import ReleaseTotals, Scope
+from ledger.events import RecordedEvent
+from ledger.projections.release_totals import ReleaseTotals, Scope, totals_of
 from ledger.projections.releases import RELEASES, claim, party_code
 from ledger.store.read import read_streams
 from ledger.values.country import read_country
+
+TOGETHER = 200
+"""Releases whose events are read and held at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +78,19 @@ def explain_releases(
     code = None if citizenship is None else read_country(citizenship).code
     position = position_at(connection, as_of)
     scope = Scope(state_code(state), first_day(since), last_day(until), stage, position)
-    totals = ReleaseTotals(scope)
-    members = _members(connection, totals)
-    cells = {} if code is None else _cells(connection, totals, code)
+    totals, values = totals_of(scope)
+    members = _members(connection, totals, values)
+    cells = {} if code is None else _cells(connection, totals, values, code)
     found = []
-    for group in connection.execute(sa.select(totals.groups).order_by(totals.groups.c.grp)):
+    groups = connection.execute(sa.select(totals.groups), values)
+    for group, events in _with_events(connection, groups, members, position):
         cell = cells.get(group.grp)
         listed = code is None or cell is not None
         low, high = (group.low, group.high) if code is None else (
             (cell.low, cell.high) if cell is not None else (0, group.other_high)
         )
         streams = members[group.grp]
-        reports = _reports(connection, streams, stage, position)
+        reports = _reports(events, streams, stage)
         found.append(
             Contribution(
                 tuple(sorted(streams)),
@@ -97,31 +104,51 @@ def explain_releases(
     return [one for one in found if one.listed or one.high != 0]
 
 
-def _members(connection: sa.Connection, totals: ReleaseTotals) -> dict[str, dict[str, set[int]]]:
+def _members(
+    connection: sa.Connection, totals: ReleaseTotals, values: dict[str, Any]
+) -> dict[str, dict[str, set[int]]]:
     """Return the streams of each group, with the positions that disagree."""
     member, group = totals.members, totals.groups
     query = sa.select(member.c.grp, member.c.stream, member.c.positions).join(
         group, group.c.grp == member.c.grp
     )
     found: dict[str, dict[str, set[int]]] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(query, values):
         found.setdefault(row.grp, {})[row.stream] = {int(p) for p in row.positions.split()}
     return found
 
 
-def _cells(connection: sa.Connection, totals: ReleaseTotals, code: str) -> dict[str, Any]:
+def _cells(
+    connection: sa.Connection, totals: ReleaseTotals, values: dict[str, Any], code: str
+) -> dict[str, Any]:
     cell = totals.cells
     query = sa.select(cell).where(cell.c.citizenship == code)
-    return {row.grp: row for row in connection.execute(query)}
+    return {row.grp: row for row in connection.execute(query, values)}
+
+
+def _with_events(
+    connection: sa.Connection,
+    groups: Iterable[Any],
+    members: dict[str, dict[str, set[int]]],
+    up_to: int | None,
+) -> Iterator[tuple[Any, dict[str, list[RecordedEvent]]]]:
+    """Yield each group by name, with the events of some groups, its own among them."""
+    ordered = sorted(groups, key=attrgetter("grp"))
+    for first in range(0, len(ordered), TOGETHER):
+        some = ordered[first : first + TOGETHER]
+        streams = [stream for group in some for stream in members[group.grp]]
+        events = read_streams(connection, streams, up_to)
+        for group in some:
+            yield group, events
 
 
 def _reports(
-    connection: sa.Connection, streams: dict[str, set[int]], stage: str, up_to: int | None
+    events: dict[str, list[RecordedEvent]], streams: Iterable[str], stage: str
 ) -> list[Report]:
     live = [
         report
-        for stream, events in read_streams(connection, streams, up_to).items()
-        for report in fold(stream, events).live
+        for stream in streams
+        for report in fold(stream, events[stream]).live
         if report.type == "PrisonersReleased" and report.data["stage"] == stage
     ]
     return sorted(live, key=lambda report: report.position)

@@ -17,6 +17,7 @@ from ledger.answers.answer import (
     last_day,
     position_at,
     state_code,
+    stream_name,
 )
 from ledger.answers.sanctions import EVER, known_by, standing, step_of
 from ledger.projections.people import PEOPLE
@@ -47,28 +48,31 @@ def people(
     connection: sa.Connection,
     *,
     state: str | None = None,
+    development: str | None = None,
     as_of: AsOf = None,
     valid_at: str | None = None,
 ) -> Answer:
     """Return each person's status on a day (EDTF; its end), or by everything that is recorded.
 
-    `state` is the country or organisation that holds or frees them. Raises BadValue, and NotFound
-    before the first rebuild.
+    `state` is the country or organisation that holds or frees them; with `development` (its stream,
+    or the short name), what it alone says. Raises BadValue, and NotFound before the first rebuild.
     """
     behind(connection, PEOPLE)
     at, day, by = position_at(connection, as_of), last_day(valid_at), state_code(state)
     query = sa.select(table).where(standing_at(table, at)).order_by(table.c.position)
     if by is not None:
         query = query.where(table.c.held_by == by)
+    if (stream := stream_name(development)) is not None:
+        query = query.where(table.c.stream == stream)
     found: dict[str, list[Any]] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(query).all():
         found.setdefault(row.person, []).append(row)
     rows = [_row(person, theirs, day or EVER) for person, theirs in sorted(found.items())]
     return Answer(
         PEOPLE.question,
         ("person", "status", "since", "until", "may_be", "citizenships", "positions"),
         [row for row in rows if row["positions"]],
-        given(state=by, valid_at=day, as_of=at),
+        given(state=by, development=stream, valid_at=day, as_of=at),
         COUNTING,
         ASSUMPTIONS,
     )

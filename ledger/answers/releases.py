@@ -4,6 +4,7 @@ Takes the question's parameters; hands on an Answer: rows with bounds, the total
 the assumptions, and what is disputed. Reads answer tables only, never an event.
 """
 
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,10 +19,11 @@ from ledger.answers.answer import (
     last_day,
     position_at,
     state_code,
+    stream_name,
 )
 from ledger.errors import BadValue
 from ledger.kinds.common import STAGES
-from ledger.projections.release_totals import ReleaseTotals, Scope, summed
+from ledger.projections.release_totals import RolledUp, Scope, rolled_up
 from ledger.projections.releases import RELEASES
 
 BY = ("citizenship", "state", "day")
@@ -45,6 +47,7 @@ def releases(
     since: str | None = None,
     until: str | None = None,
     stage: str = "done",
+    development: str | None = None,
     as_of: AsOf = None,
     valid_at: str | None = None,
 ) -> Answer:
@@ -52,7 +55,8 @@ def releases(
 
     `state` is a country's name or code, or an organisation; `since` and `until` are days (EDTF),
     both included; `valid_at` counts up to that day. A release whose days are only partly inside
-    counts for the high bound alone. By day the numbers are cumulative. Raises BadValue, and
+    counts for the high bound alone. `development` (its stream, or the short name) counts that one
+    alone, with what it is merged with. By day the numbers are cumulative. Raises BadValue, and
     NotFound before the first rebuild.
     """
     if by not in BY:
@@ -61,74 +65,67 @@ def releases(
         raise BadValue(stage, "one of " + ", ".join(STAGES))
     behind(connection, RELEASES)
     end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
-    scope = Scope(state_code(state), first_day(since), end, stage, position_at(connection, as_of))
-    totals = ReleaseTotals(scope)
-    total = connection.execute(sa.select(*summed(totals.groups))).one()
+    scope = Scope(
+        state_code(state),
+        first_day(since),
+        end,
+        stage,
+        position_at(connection, as_of),
+        stream_name(development),
+    )
+    found = rolled_up(connection, by, scope)
     disputes = [
-        {"development": row.stream, "positions": [int(p) for p in row.positions.split()]}
-        for row in connection.execute(totals.disputes)
+        {"development": stream, "positions": [int(position) for position in positions.split()]}
+        for stream, positions in sorted((row.key, row.until) for row in found.disputes)
     ]
-    rest = {"any_other_citizenship": {"low": 0, "high": _other_high(total)}}
+    rest = {"any_other_citizenship": {"low": 0, "high": _other_high(found.total)}}
     return Answer(
         RELEASES.question,
         (by, "low", "high", "disputed", "developments"),
-        _ROWS[by](connection, totals, total),
+        _ROWS[by](found, scope),
         given(
-            state=scope.state, since=scope.since, until=scope.until, stage=stage, as_of=scope.as_of
+            state=scope.state, since=scope.since, until=scope.until, stage=stage,
+            development=scope.development, as_of=scope.as_of,
         ),
         COUNTING,
         ASSUMPTIONS,
-        _bounded(total),
+        _bounded(found.total),
         disputes,
         rest if by == "citizenship" else {},
     )
 
 
-def _by_citizenship(connection: sa.Connection, totals: ReleaseTotals, total: Any) -> list[Row]:
+def _by_citizenship(found: RolledUp, scope: Scope) -> list[Row]:
     """Return a row for each citizenship that is listed somewhere.
 
     A release that does not list it adds what it leaves open for any one citizenship.
     """
-    cell = totals.cells
-    query = (
-        sa.select(cell.c.citizenship, *summed(cell))
-        .group_by(cell.c.citizenship)
-        .order_by(cell.c.citizenship)
-    )
+    total = found.total
     rows = []
-    for row in connection.execute(query):
+    for row in sorted(found.rows, key=attrgetter("key")):
         open_elsewhere = total.other_high - row.other_high
         unbounded = row.high is None or total.other_unbounded > row.other_unbounded
         high = None if unbounded else int(row.high + open_elsewhere)
         if high != 0 or row.disputed:
-            rows.append({"citizenship": row.citizenship, **_bounded(row), "high": high})
+            rows.append({"citizenship": row.key, **_bounded(row), "high": high})
     return rows
 
 
-def _by_state(connection: sa.Connection, totals: ReleaseTotals, total: Any) -> list[Row]:
-    group = totals.groups
-    query = (
-        sa.select(group.c.released_by, *summed(group))
-        .group_by(group.c.released_by)
-        .order_by(group.c.released_by)
-    )
-    return [{"state": row.released_by, **_bounded(row)} for row in connection.execute(query)]
+def _by_state(found: RolledUp, scope: Scope) -> list[Row]:
+    rows = sorted(found.rows, key=attrgetter("key"))
+    return [{"state": row.key, **_bounded(row)} for row in rows]
 
 
-def _by_day(connection: sa.Connection, totals: ReleaseTotals, total: Any) -> list[Row]:
+def _by_day(found: RolledUp, scope: Scope) -> list[Row]:
     """Return the running total: a release counts as at most from its earliest day on, as at least
     from its latest; one that may have begun earlier counts from the first day asked for."""
-    group = totals.groups
-    query = sa.select(group.c.valid_from, group.c.valid_until, *summed(group)).group_by(
-        group.c.valid_from, group.c.valid_until
-    )
     begins: dict[str, list[Any]] = {}
     ends: dict[str, int] = {}
-    for span in connection.execute(query):
-        first = max(span.valid_from or "", totals.scope.since or "")
+    for span in found.rows:
+        first = max(span.key or "", scope.since or "")
         begins.setdefault(first, []).append(span)
-        if span.valid_until is not None:
-            ends[span.valid_until] = ends.get(span.valid_until, 0) + int(span.low)
+        if span.until is not None:
+            ends[span.until] = ends.get(span.until, 0) + int(span.low)
     rows = []
     low = 0
     begun: list[Any] = begins.pop("", [])

@@ -10,7 +10,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.answers.answer import Answer, AsOf, Row, behind, given, last_day, position_at
+from ledger.answers.answer import (
+    Answer,
+    AsOf,
+    Row,
+    behind,
+    given,
+    last_day,
+    position_at,
+    stream_name,
+)
 from ledger.projections.projection import standing_at
 from ledger.projections.sanctions import SANCTIONS
 from ledger.projections.sanctions import sanctions as table
@@ -102,18 +111,21 @@ def sanctions(
     connection: sa.Connection,
     *,
     state: str | None = None,
+    development: str | None = None,
     as_of: AsOf = None,
     valid_at: str | None = None,
 ) -> Answer:
     """Return how far each measure went by a day (EDTF; its end), and when each stage was reached.
 
-    `state` is the target's country. Raises BadValue, and NotFound before the first rebuild.
+    `state` is the target's country; `development` (its stream, or the short name) keeps that one.
+    Raises BadValue, and NotFound before the first rebuild.
     """
     behind(connection, SANCTIONS)
     code = None if state is None else read_country(state).code
     at, day = position_at(connection, as_of), last_day(valid_at)
     courses: dict[tuple[str, str, str], list[Any]] = {}
-    for row in connection.execute(_query(code, at)):
+    stream = stream_name(development)
+    for row in connection.execute(_query(code, stream, at)).all():
         target = row.target or f"a {row.target_kind}"
         courses.setdefault((row.stream, target.casefold(), row.way), []).append(row)
     rows = [_row(key, found, day or EVER) for key, found in sorted(courses.items())]
@@ -121,15 +133,17 @@ def sanctions(
         SANCTIONS.question,
         ("development", "target", "way", "stage", "from", "until", "may_be", "reached"),
         [row for row in rows if row["positions"]],
-        given(state=code, valid_at=day, as_of=at),
+        given(state=code, development=stream, valid_at=day, as_of=at),
         COUNTING,
         ASSUMPTIONS,
     )
 
 
-def _query(code: str | None, as_of: int | None) -> sa.Select[Any]:
+def _query(code: str | None, stream: str | None, as_of: int | None) -> sa.Select[Any]:
     """Return the reports; those of a development that is about the country anywhere."""
     query = sa.select(table).where(standing_at(table, as_of)).order_by(table.c.position)
+    if stream is not None:
+        query = query.where(table.c.stream == stream)
     if code is None:
         return query
     same = table.alias("same")
@@ -138,8 +152,8 @@ def _query(code: str | None, as_of: int | None) -> sa.Select[Any]:
 
 
 def _row(key: tuple[str, str, str], found: list[Any], day: str) -> Row:
-    steps = known_by((step_of(row, row.stage) for row in found), day)
     every = [step_of(row, row.stage) for row in found]
+    steps = known_by(every, day)
     surely = standing(every, day, further, ORDER)
     perhaps = standing(every, day, further, ORDER, earliest=True)
     return {

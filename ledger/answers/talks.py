@@ -17,6 +17,7 @@ from ledger.answers.answer import (
     last_day,
     position_at,
     state_code,
+    stream_name,
 )
 from ledger.projections.projection import standing_at
 from ledger.projections.talks import TALKS, talk_parties
@@ -33,43 +34,45 @@ def talks(
     connection: sa.Connection,
     *,
     state: str | None = None,
+    development: str | None = None,
     as_of: AsOf = None,
     valid_at: str | None = None,
 ) -> Answer:
     """Return the talks that a state or organisation was a party to, by day.
 
-    `valid_at` (EDTF) keeps those that may have been on that day. Raises BadValue, and NotFound
+    `valid_at` (EDTF) keeps those that may have been on that day; `development` (its stream, or the
+    short name) keeps that one. Raises BadValue, and NotFound
     before the first rebuild.
     """
     behind(connection, TALKS)
     party, at = state_code(state), position_at(connection, as_of)
-    query = _query(party, at)
+    stream = stream_name(development)
+    query = _query(party, stream, at)
     first, last = first_day(valid_at), last_day(valid_at)
     if last is not None:
         query = query.where(sa.func.coalesce(table.c.valid_from <= last, sa.true()))
     if first is not None:
         query = query.where(sa.func.coalesce(table.c.valid_until >= first, sa.true()))
-    rows = sorted(map(_row, connection.execute(query)), key=_by_day)
+    rows = sorted(map(_row, connection.execute(query).all()), key=_by_day)
     return Answer(
         TALKS.question,
         ("development", "parties", "from", "until", "form", "place", "stage", "reports"),
         rows,
-        given(state=party, valid_at=valid_at, as_of=at),
+        given(state=party, development=stream, valid_at=valid_at, as_of=at),
         COUNTING,
     )
 
 
-def _query(party: str | None, as_of: int | None) -> sa.Select[Any]:
+def _query(party: str | None, stream: str | None, as_of: int | None) -> sa.Select[Any]:
     query = sa.select(table).where(standing_at(table, as_of))
+    if stream is not None:
+        query = query.where(table.c.stream == stream)
     if party is None:
         return query
-    theirs = sa.exists().where(
-        talk_parties.c.stream == table.c.stream,
-        talk_parties.c.stage == table.c.stage,
-        talk_parties.c.party == party,
-        standing_at(talk_parties, as_of),
+    theirs = sa.select(talk_parties.c.stream, talk_parties.c.stage).where(
+        talk_parties.c.party == party, standing_at(talk_parties, as_of)
     )
-    return query.where(theirs)
+    return query.where(sa.tuple_(table.c.stream, table.c.stage).in_(theirs))
 
 
 def _row(row: Any) -> Row:

@@ -4,7 +4,8 @@ Takes the question's parameters; hands on an Answer: a row for each live tally w
 a verdict. Reads answer tables only, never an event.
 """
 
-from typing import Any
+from bisect import bisect_left
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -18,8 +19,9 @@ from ledger.answers.answer import (
     position_at,
     state_code,
 )
+from ledger.answers.sanctions import EVER
 from ledger.projections.projection import standing_at
-from ledger.projections.release_totals import ReleaseTotals, Scope, summed
+from ledger.projections.release_totals import Scope, totals_of
 from ledger.projections.releases import RELEASES
 from ledger.projections.tallies import TALLIES
 from ledger.projections.tallies import tallies as table
@@ -30,6 +32,7 @@ COLUMNS = (
     "claimed_low", "claimed_high", "derived_low", "derived_high", "verdict",
 )
 CONSISTENT, NOT_COMPARABLE = "consistent", "not comparable"
+NOTHING: tuple[int | None, int | None, list[str]] = None, None, []
 
 COUNTING = (
     "beside a source's own total stands what the releases done by that state add up to, from the "
@@ -43,6 +46,17 @@ ASSUMPTIONS = (
 )
 
 
+class Release(NamedTuple):
+    """What merged developments add up to, and their streams."""
+
+    first: str | None
+    """The earliest day; None: not stated."""
+    last: str | None
+    low: int
+    high: int | None
+    streams: list[str]
+
+
 def tallies(
     connection: sa.Connection,
     *,
@@ -54,17 +68,19 @@ def tallies(
 
     With `valid_at`, only tallies that surely are for a day up to then. `developments` in a row
     names the streams that the derived total adds up. Raises BadValue, and NotFound before the first
-    rebuild of tallies or releases. Costs one roll-up of releases for each comparable tally.
+    rebuild of tallies or releases. Costs one roll-up of releases for each state.
     """
     scope = given(
         state=state_code(state), as_of=position_at(connection, as_of), valid_at=last_day(valid_at)
     )
     reached = _reached(connection, scope.get("as_of"))
     rows = connection.execute(_standing(scope, reached)).all()
+    states = {row.state for row in rows if _is_comparable(row)}
+    releases = {state: _releases_of(connection, state, reached) for state in states}
     return Answer(
         TALLIES.question,
         COLUMNS,
-        [_compared(connection, row, reached) for row in rows],
+        [_compared(row, releases) for row in rows],
         scope,
         COUNTING,
         ASSUMPTIONS,
@@ -91,9 +107,11 @@ def _standing(scope: Row, reached: int) -> sa.Select[Any]:
     return query.order_by(sa.cast(c.report, sa.BigInteger))
 
 
-def _compared(connection: sa.Connection, tally: Any, as_of: int) -> Row:
-    derived = _derived(connection, tally, as_of) if _is_comparable(tally) else None
-    low, high, developments = derived or (None, None, [])
+def _compared(tally: Any, releases: dict[str, list[Release]]) -> Row:
+    low, high, developments = NOTHING
+    if _is_comparable(tally):
+        theirs = releases[tally.state]
+        low, high, developments = _derived(theirs, tally.since, tally.valid_until)
     return {
         "position": int(tally.report),
         "state": tally.state,
@@ -128,19 +146,38 @@ def _is_comparable(tally: Any) -> bool:
     return is_released and has_window and bool(tally.category == "unstated")
 
 
-def _derived(
-    connection: sa.Connection, tally: Any, as_of: int
-) -> tuple[int, int | None, list[str]]:
-    """Return the bounds of the releases in the tally's window, and their streams."""
-    window = Scope(tally.state, tally.since, tally.valid_until, as_of=as_of)
-    totals = ReleaseTotals(window)
+def _releases_of(connection: sa.Connection, state: str, as_of: int) -> list[Release]:
+    """Return every release of the state that is done, the first to end first."""
+    totals, values = totals_of(Scope(state, as_of=as_of))
     group, member = totals.groups, totals.members
-    total = connection.execute(sa.select(*summed(group))).one()
-    streams = (
-        sa.select(member.c.stream).join(group, group.c.grp == member.c.grp)
-        .order_by(member.c.stream)
+    streams: dict[str, list[str]] = {}
+    for name, stream in connection.execute(sa.select(member.c.grp, member.c.stream), values):
+        streams.setdefault(name, []).append(stream)
+    found = [
+        Release(row.valid_from, row.valid_until, row.low, row.high, streams[row.grp])
+        for row in connection.execute(sa.select(group), values)
+    ]
+    return sorted(found, key=_end)
+
+
+def _end(release: Release) -> str:
+    return release.last or EVER
+
+
+def _derived(
+    releases: list[Release], since: str, until: str
+) -> tuple[int, int | None, list[str]]:
+    """Return the bounds of the releases in a tally's window, and their streams.
+
+    One that only may lie in the window counts for the high bound alone.
+    """
+    after = bisect_left(releases, since, key=_end)
+    near = [one for one in releases[after:] if one.first is None or one.first <= until]
+    highs = [one.high for one in near]
+    low = sum(
+        one.low
+        for one in near
+        if one.first is not None and one.first >= since and _end(one) <= until
     )
-    if not total.developments:
-        return 0, 0, []
-    high = None if total.high is None else int(total.high)
-    return int(total.low or 0), high, list(connection.scalars(streams))
+    high = None if None in highs else sum(filter(None, highs))
+    return low, high, sorted(stream for one in near for stream in one.streams)

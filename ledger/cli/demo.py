@@ -20,7 +20,7 @@ from ledger.examples import shipped
 from ledger.intake.reading import read_reports
 from ledger.intake.recording import record
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import rebuild
+from ledger.rebuild import rebuild_all
 from ledger.store.connect import reading
 from ledger.store.read import Selection, read_events, read_head
 
@@ -66,8 +66,7 @@ def _take_in(engine: sa.Engine, name: str) -> None:
     """Record a shipped example, fold the answers anew, and say what the log holds."""
     outcome = record(engine, read_reports(io.BytesIO(shipped.example(name))), writer(RECORDER))
     assert not outcome.refusals, f"the shipped example {name} is refused: {outcome.refusals}"
-    for projection in PROJECTIONS:
-        rebuild(engine, projection, now)
+    rebuild_all(engine, PROJECTIONS, now)
     with reading(engine) as connection:
         head = read_head(connection)
     print_text(

@@ -40,6 +40,11 @@ from ledger.store.migrate import revision_of
 from ledger.store.read import read_entry, read_head, read_position, read_streams
 
 LAST_POSITION = 2**53 - 1
+LEFT_OUT = {
+    "ReportCorrected": ("type", "type_version", "report"),
+    "PersonalDataErased": ("digests",),
+}
+"""What a line of a history does not repeat: the differences and the fields say it better."""
 FOOTNOTE = f"{PERSONAL} personal: stands in the entry as a digest only, and can be erased"
 
 
@@ -241,9 +246,9 @@ def _print_step(event: RecordedEvent, development: Development, indent: int) -> 
 
 
 def _what(event: RecordedEvent) -> str:
-    """Return what an event says in running text; of a correction only what it does."""
-    restated = ("type", "type_version", "report") if event.type == "ReportCorrected" else ()
-    data = {name: value for name, value in event.data.items() if name not in restated}
+    """Return what an event says in running text: of a correction only what it does."""
+    data = {name: value for name, value in event.data.items()
+            if name not in LEFT_OUT.get(event.type, ())}
     return summary(KINDS[event.type].form, data)
 
 

@@ -1,7 +1,7 @@
 """The command `ledger`: its sections, and what becomes of a refusal.
 
 Takes argv; runs one command and hands its exit code to the shell: 0 ok, 1 a finding, 2 misused,
-3 refused, 4 could not, 130 stopped with Ctrl-C, 141 when nobody reads on.
+3 refused, 4 could not, 5 a fork or rollback, 130 stopped with Ctrl-C, 141 when nobody reads on.
 """
 
 import os
@@ -119,7 +119,7 @@ def ledger(database: str) -> None:
     Reports come in and are recorded once; every answer is folded from the record.
 
     \b
-    Exit codes: 0 ok, 1 a finding, 2 misused, 3 refused, 4 could not.
+    Exit codes: 0 ok, 1 a finding, 2 misused, 3 refused, 4 could not, 5 a fork.
     """
 
 

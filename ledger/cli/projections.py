@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ledger.book import now
+from ledger.book import now, workers
 from ledger.cli.output import (
     Diagnostic,
     examples,
@@ -32,9 +32,8 @@ from ledger.cli.start import database_option, open_to_read
 from ledger.errors import BadValue
 from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS, projection_named
-from ledger.rebuild import OnProgress, Run
+from ledger.rebuild import OnProgress, Run, rebuild_all
 from ledger.rebuild import catch_up as catch_up_projection
-from ledger.rebuild import rebuild as rebuild_projection
 from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import reading
 from ledger.store.read import read_head, read_time
@@ -102,14 +101,12 @@ def rebuild(database: str, names: tuple[str, ...], check: bool, format: str) -> 
     the old tables held otherwise are drift: they are named and replaced.
     """
     engine = open_to_read(database)
-    runs = []
-    for projection in _chosen(names):
-        with _progress(engine, projection) as on_progress:
-            runs.append(
-                rebuild_projection(
-                    engine, projection, now, holder=_me(), check=check, on_progress=on_progress
-                )
-            )
+    chosen = _chosen(names)
+    with _progress(engine) as on_progress:
+        runs = rebuild_all(
+            engine, chosen, now,
+            holder=_me(), check=check, workers=workers(), on_progress=on_progress,
+        )
     _report(runs, format, drift_is_a_finding=check)
 
 
@@ -184,20 +181,20 @@ def _stall(connection: sa.Connection, projection: Projection) -> Iterator[Diagno
 
 
 @contextmanager
-def _progress(engine: sa.Engine, projection: Projection) -> Iterator[OnProgress]:
+def _progress(engine: sa.Engine) -> Iterator[OnProgress]:
     """Show a bar with rate and time left on stderr, where a terminal watches."""
     with reading(engine) as connection:
         total = read_head(connection).size
     if not watched(sys.stderr):
-        yield lambda run: None
+        yield lambda events: None
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,} events"),
         TextColumn("{task.speed:,.0f}/s"), TimeElapsedColumn(), TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(projection.name, total=total)
-        yield lambda run: bar.update(task, completed=run.events)
+        task = bar.add_task("rebuild", total=total)
+        yield lambda events: bar.update(task, advance=events)
 
 
 def _print_rows(

@@ -1,26 +1,20 @@
-"""Answer tables in the database: made, filled, compared, replaced.
+"""Answer tables in the database: made, filled, compared, put in place.
 
-Takes a connection and rows; hands on nothing but counts and differences. A projection's tables
-exist twice while it is rebuilt: the live ones, which answers read, and those on the side
-(`…__new`).
+Takes a connection and rows; hands on counts and differences. A projection's tables exist twice
+while it is built anew: the live ones, which answers read, and those on the side (`…__new`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.projections.projection import Projection
+from ledger.projections.projection import Projection, Row, Rows, columns_of, keys_of
 
-BATCH = 5_000
-"""Rows that are written together; any number gives the same tables."""
 SIDE = "__new"
 EXAMPLES = 20
 """Differences that are named; all are counted and mended."""
-
-Row = tuple[str, dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +54,25 @@ class AnswerTables:
         for table in self.tables.values():
             table.drop(connection, checkfirst=True)
 
-    def write(self, connection: sa.Connection, rows: Iterable[Row]) -> int:
-        """Insert the rows and return how many there were."""
-        pending = iter(rows)
+    def write(self, connection: sa.Connection, rows: Rows) -> int:
+        """Insert the rows, whose tables may be others' too; return how many there were."""
         written = 0
-        while batch := list(islice(pending, BATCH)):
-            for name, table in self.tables.items():
-                if of_table := [row for where, row in batch if where == name]:
-                    _insert(connection, table, of_table)
-            written += len(batch)
+        for name, table in self.tables.items():
+            if of_table := rows[name]:
+                _insert(connection, table, of_table)
+                written += len(of_table)
         return written
+
+    def read(
+        self, connection: sa.Connection, after: str, until: str | None
+    ) -> Iterator[tuple[str, Row]]:
+        """Yield (table name, row) of every stream whose name lies in (after, until]."""
+        for name, table in self.tables.items():
+            last = sa.true() if until is None else table.c.stream <= until
+            columns = [table.c[column] for column in columns_of(table)]
+            query = sa.select(*columns).where(table.c.stream > after, last)
+            for row in connection.execute(query):
+                yield name, tuple(row)
 
     def forget(self, connection: sa.Connection, streams: Sequence[str]) -> None:
         """Delete all rows of these streams."""
@@ -80,79 +83,59 @@ class AnswerTables:
 
 
 def differences(
-    connection: sa.Connection, live: AnswerTables, rebuilt: AnswerTables
-) -> tuple[int, list[Drift]]:
-    """Return how many rows differ, and the first of them, each with its table and key."""
-    count = 0
-    named: list[Drift] = []
+    projection: Projection, live: Mapping[str, Collection[Row]], rebuilt: Rows
+) -> Iterator[Drift]:
+    """Yield each row that only one of the two has, a changed row once."""
+    for table in projection.tables:
+        held, told = set(live[table.name]), set(rebuilt[table.name])
+        if held != told:
+            yield from _differences(table, held - told, told - held)
+
+
+def put_in_place(connection: sa.Connection, live: AnswerTables, side: AnswerTables) -> None:
+    """Make the tables on the side the live ones, whatever shape those had, with their indexes.
+
+    Whoever reads on PostgreSQL waits for as long as the indexes take; on SQLite nobody does.
+    """
+    live.drop(connection)
     for name, table in live.tables.items():
-        for drift in _differences(connection, name, table, rebuilt.tables[name]):
-            count += 1
-            if len(named) < EXAMPLES:
-                named.append(drift)
-    return count, named
-
-
-def mend(connection: sa.Connection, live: AnswerTables, rebuilt: AnswerTables) -> None:
-    """Make the live tables equal to the rebuilt ones, touching only the rows that differ."""
-    for name, table in live.tables.items():
-        other = rebuilt.tables[name]
-        wrong = _except(table, other).subquery()
-        same_key = [table.c[key.name] == wrong.c[key.name] for key in table.primary_key]
-        connection.execute(sa.delete(table).where(sa.exists().where(*same_key)))
-        missing = _except(other, table)
-        connection.execute(sa.insert(table).from_select([c.name for c in table.c], missing))
-
-
-def replace(connection: sa.Connection, live: AnswerTables, rebuilt: AnswerTables) -> None:
-    """Put the rebuilt tables in place of the live ones, whatever shape those had."""
-    live.make(connection)
-    for name, table in live.tables.items():
-        columns = [column.name for column in table.c]
-        source = rebuilt.tables[name]
-        rows = sa.select(*(source.c[column] for column in columns))
-        connection.execute(sa.insert(table).from_select(columns, rows))
-    rebuilt.drop(connection)
+        beside = side.tables[name].name
+        connection.exec_driver_sql(f"ALTER TABLE {beside} RENAME TO {name}")
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"ALTER INDEX {beside}_pkey RENAME TO {name}_pkey")
+        for index in table.indexes:
+            index.create(connection)
 
 
 def _beside(table: sa.Table) -> sa.Table:
-    """Return the table's twin on the side, without its indexes: it is filled once and read once."""
-    columns = [sa.Column(c.name, c.type, primary_key=c.primary_key, nullable=c.nullable)
-               for c in table.c]
-    return sa.Table(table.name + SIDE, sa.MetaData(), *columns)
+    """Return the table's twin on the side, without its indexes: they are made when it is full."""
+    columns = [
+        sa.Column(c.name, c.type, primary_key=c.primary_key, nullable=c.nullable, comment=c.comment)
+        for c in table.c
+    ]
+    return sa.Table(table.name + SIDE, sa.MetaData(), *columns, comment=table.comment)
 
 
-def _insert(connection: sa.Connection, table: sa.Table, rows: list[dict[str, Any]]) -> None:
-    names = [column.name for column in table.c]
+def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None:
+    names = ", ".join(columns_of(table))
     if connection.dialect.name != "postgresql":
-        connection.execute(sa.insert(table), rows)
+        marks = ", ".join("?" * len(rows[0]))
+        connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
         return
-    copy = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
     cursor: Any = connection.connection.cursor()
-    with cursor.copy(copy) as stream:
+    with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as stream:
         for row in rows:
-            stream.write_row([row[name] for name in names])
+            stream.write_row(row)
 
 
-def _except(these: sa.Table, those: sa.Table) -> sa.CompoundSelect[Any]:
-    columns = [column.name for column in these.c]
-    return sa.except_(
-        sa.select(*(these.c[name] for name in columns)),
-        sa.select(*(those.c[name] for name in columns)),
-    )
+def _differences(table: sa.Table, held: set[Row], told: set[Row]) -> Iterator[Drift]:
+    keys = ("stream", "position_from", *keys_of(table))
+    columns = columns_of(table)
 
+    def keyed(rows: set[Row]) -> dict[Row, dict[str, Any]]:
+        named = (dict(zip(columns, row, strict=True)) for row in rows)
+        return {tuple(row[key] for key in keys): row for row in named}
 
-def _differences(
-    connection: sa.Connection, name: str, live: sa.Table, rebuilt: sa.Table
-) -> Iterator[Drift]:
-    """Yield the rows that only one of the two tables has, a changed row once."""
-    keys = [str(column.name) for column in live.primary_key]
-    held = {
-        tuple(row[key] for key in keys): dict(row)
-        for row in connection.execute(_except(live, rebuilt)).mappings()
-    }
-    for row in connection.execute(_except(rebuilt, live)).mappings():
-        key = tuple(row[name] for name in keys)
-        yield Drift(name, dict(zip(keys, key, strict=True)), held.pop(key, None), dict(row))
-    for key, held_row in held.items():
-        yield Drift(name, dict(zip(keys, key, strict=True)), held_row, None)
+    live, rebuilt = keyed(held), keyed(told)
+    for key in sorted(live.keys() | rebuilt.keys()):
+        yield Drift(table.name, dict(zip(keys, key, strict=True)), live.get(key), rebuilt.get(key))

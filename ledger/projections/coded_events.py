@@ -104,6 +104,8 @@ def _span(when: dict[str, str]) -> dict[str, tuple[str, str]]:
     """Return the months of a day, each with the first and last day that belong to it."""
     if "earliest" not in when or "latest" not in when:
         return {}
+    if when["earliest"][:7] == when["latest"][:7]:
+        return {when["earliest"][:7]: (when["earliest"], when["latest"])}
     first, last = date.fromisoformat(when["earliest"]), date.fromisoformat(when["latest"])
     begin, end = _number(first), _number(last)
     if end - begin >= MOST_MONTHS:
@@ -129,4 +131,5 @@ CODED_EVENTS = Projection(
     "development",
     (coded_events,),
     rows,
+    reports=frozenset({"CodedEvent"}),
 )

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from ledger.bounds import bound
 from ledger.developments import Development, Report
 from ledger.events import Data
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
-from ledger.projections.releases import claim, days, party_code
+from ledger.projections.releases import bounded_by, days, party_code
 
 disputes = answer_table(
     "disputes", "type",
@@ -28,6 +27,7 @@ dispute_parties = answer_table(
     "One row per dispute and state or organisation that any of its reports says did it.",
     sa.Column("stage", sa.Text, primary_key=True),
     sa.Column("party", sa.Text, primary_key=True),
+    sa.Index("dispute_parties_by_party", "party"),
 )
 
 HOW_MANY, WHEN, BY_WHOM = "how many", "when", "by whom"
@@ -38,6 +38,8 @@ def rows(development: Development) -> Said:
     """Return the rows of one development, as it stands; none where its reports agree."""
     said: dict[tuple[str, Key], Values] = {}
     for key, reports in _alike(development.live).items():
+        if len(reports) == 1 and reports[0].type not in CUSTODY:
+            continue  # one report contradicts itself in its numbers only
         contradicted = _contradicted(reports)
         if not contradicted:
             continue
@@ -64,9 +66,9 @@ def _contradicted(reports: list[Report]) -> dict[str, set[int]]:
     """Return what the reports disagree on, each with the positions of those that do."""
     found = {WHEN: set(days(reports)[1])}
     if reports[0].type in CUSTODY:
-        states = [party_code(report.data["by"]) for report in reports]
-        found[HOW_MANY] = set(bound([claim(report) for report in reports], states[0]).positions)
-        found[BY_WHOM] = {r.position for r in reports} if len(set(states)) > 1 else set()
+        states = {party_code(report.data["by"]) for report in reports}
+        found[HOW_MANY] = set(bounded_by(tuple(reports)).positions)
+        found[BY_WHOM] = {r.position for r in reports} if len(states) > 1 else set()
     return {about: found[about] for about in (HOW_MANY, WHEN, BY_WHOM) if found.get(about)}
 
 

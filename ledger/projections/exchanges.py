@@ -18,6 +18,7 @@ exchanges = answer_table(
     sa.Column("other", sa.Text, nullable=False, comment="the development that it is linked to"),
     sa.Column("denied", sa.Boolean, nullable=False, comment="true: this source denies the link"),
     sa.Column("publisher", sa.Text, nullable=False),
+    sa.Index("exchanges_by_other", "other"),
 )
 
 exchange_stages = answer_table(

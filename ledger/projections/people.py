@@ -26,6 +26,7 @@ people = answer_table(
     sa.Column("citizenships", sa.Text, nullable=False, comment="codes joined by blanks"),
     sa.Column("valid_from", sa.Text, comment="earliest day; empty: not stated"),
     sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
+    sa.Index("people_by_holder", "held_by"),
 )
 
 
@@ -60,4 +61,5 @@ PEOPLE = Projection(
     "development",
     (people,),
     rows,
+    reports=frozenset(CUSTODY),
 )

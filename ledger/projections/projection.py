@@ -1,11 +1,13 @@
-"""What a projection is, and the fold that every projection shares.
+"""What a projection is, and the fold that all projections share.
 
-Takes the events of one stream in order; hands on rows of an answer table, each with the positions
-between which it was what the ledger said. Pure: no clock, no connection, no other stream.
+Takes the events of one stream in order; hands on rows of answer tables, each with the positions
+between which it was what the ledger said. Pure: no clock, no connection, no other stream; what is
+here can be pickled and run in any process.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,14 +16,24 @@ from ledger import developments
 from ledger.developments import Development
 from ledger.errors import LedgerError
 from ledger.events import RecordedEvent
+from ledger.kinds.registry import KINDS
+from ledger.tables import Name
 
 metadata = sa.MetaData()
 """The answer tables of every projection. The rebuild creates them; no migration does."""
 
 Values = Mapping[str, Any]
 Key = tuple[str, ...]
-Said = Mapping[tuple[str, Key], Values]
+Place = tuple[str, Key]
+"""A table's name and a key in it."""
+Said = Mapping[Place, Values]
 """What one stream says at one position: (table name, key) to the other columns' values."""
+Row = tuple[Any, ...]
+"""A row of an answer table, in the order of `columns_of`."""
+Rows = dict[str, list[Row]]
+"""Rows by table."""
+
+_ALWAYS = ("stream", "position_from", "position_until")
 
 
 @dataclass(frozen=True)
@@ -39,6 +51,12 @@ class Projection:
     tables: tuple[sa.Table, ...]
     rows: Callable[[Development], Said]
     """What the tables hold for one development; pure."""
+    reports: frozenset[str] | None = None
+    """The types of report that `rows` looks at; None: all. Others are not folded for nothing."""
+
+    def heeds(self, type: str) -> bool:
+        """Return whether an event of this type can change the rows."""
+        return self.reports is None or type in self.reports or not KINDS[type].is_report
 
 
 def answer_table(
@@ -52,7 +70,7 @@ def answer_table(
     return sa.Table(
         name,
         metadata,
-        sa.Column("stream", sa.Text, primary_key=True),
+        sa.Column("stream", Name, primary_key=True),
         sa.Column(key, sa.Text, primary_key=True),
         sa.Column("position_from", sa.BigInteger, primary_key=True),
         sa.Column("position_until", sa.BigInteger),
@@ -61,38 +79,96 @@ def answer_table(
     )
 
 
-def rows_over_time(
-    projection: Projection, stream: str, events: Iterable[RecordedEvent]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (table name, row) for everything that the stream ever said.
+def keys_of(table: sa.Table) -> tuple[str, ...]:
+    """Return the key columns of an answer table beside stream and position_from."""
+    return tuple(column.name for column in table.primary_key if column.name not in _ALWAYS)
 
-    Folds once; each event closes the rows that it changed and opens new ones.
+
+def columns_of(table: sa.Table) -> tuple[str, ...]:
+    """Return the columns in the order of a Row: where and when, the key, the other values."""
+    keys = keys_of(table)
+    values = (c.name for c in table.c if c.name not in _ALWAYS and c.name not in keys)
+    return (*_ALWAYS, *keys, *values)
+
+
+class Fold:
+    """The fold of projections that read one category: every stream once, for all of them.
+
+    Collects rows and stalls. The rows of a projection that stalled are not whole.
     """
-    standing: dict[tuple[str, Key], tuple[int, Values]] = {}
-    development = Development(stream)
-    for event in events:
-        try:
-            development = developments.evolve(development, event)
-            said = projection.rows(development)
-        except Exception as cause:  # whatever the fold's bug is: name the event and stop there
-            raise CannotApply(projection.name, event.position, cause) from cause
+
+    def __init__(self, projections: Sequence[Projection]) -> None:
+        self.rows: Rows = {table.name: [] for p in projections for table in p.tables}
+        self.stalls: dict[str, CannotApply] = {}
+        """By projection: the first event that it cannot apply."""
+        self._projections = tuple(projections)
+        self._heeding = {type: tuple(p for p in projections if p.heeds(type)) for type in KINDS}
+        self._values = {table.name: _getter(table) for p in projections for table in p.tables}
+
+    def take(self, stream: str, events: Iterable[RecordedEvent]) -> None:
+        """Add the rows of everything that the stream, whose events these are, ever said.
+
+        Each event closes the rows that it changed and opens new ones.
+        """
+        told: dict[str, dict[Place, tuple[int, Values]]] = {}
+        development = Development(stream)
+        for event in events:
+            try:
+                development = developments.evolve(development, event)
+            except Exception as cause:
+                self._stall(self._projections, event.position, cause)
+                return
+            for projection in self._heeding[event.type]:
+                try:
+                    said = projection.rows(development)
+                except Exception as cause:  # whatever the fold's bug is: name the event
+                    self._stall([projection], event.position, cause)
+                    continue
+                standing = told.get(projection.name)
+                if standing:
+                    self._close(stream, standing, said, event.position)
+                elif not said:
+                    continue
+                elif standing is None:
+                    standing = told[projection.name] = {}
+                for place, values in said.items():
+                    standing.setdefault(place, (event.position, values))
+        for standing in told.values():
+            for place, (since, values) in standing.items():
+                self._add(stream, place, since, None, values)
+
+    def _close(
+        self, stream: str, standing: dict[Place, tuple[int, Values]], said: Said, position: int
+    ) -> None:
+        """Add the rows that no longer stand, and forget them."""
         for place, (since, values) in list(standing.items()):
             if said.get(place) != values:
-                yield _row(stream, place, since, event.position, values)
+                self._add(stream, place, since, position, values)
                 del standing[place]
-        for place, values in said.items():
-            standing.setdefault(place, (event.position, values))
-    for place, (since, values) in standing.items():
-        yield _row(stream, place, since, None, values)
+
+    def _add(
+        self, stream: str, place: Place, since: int, until: int | None, values: Values
+    ) -> None:
+        table, key = place
+        self.rows[table].append((stream, since, until, *key, *self._values[table](values)))
+
+    def _stall(self, projections: Iterable[Projection], position: int, cause: Exception) -> None:
+        for projection in projections:
+            known = self.stalls.get(projection.name)
+            if known is None or position < known.position:
+                self.stalls[projection.name] = CannotApply(projection.name, position, cause)
 
 
 class CannotApply(LedgerError):
     """A projection cannot apply an event: it stops there, the others go on."""
 
-    def __init__(self, projection: str, position: int, cause: Exception) -> None:
+    def __init__(self, projection: str, position: int, cause: Exception | str) -> None:
         self.projection, self.position = projection, position
-        self.cause = f"{type(cause).__name__}: {cause}"
+        self.cause = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
         super().__init__(f"{projection} cannot apply position {position}: {self.cause}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CannotApply, (self.projection, self.position, self.cause)
 
 
 def standing_at(table: sa.FromClause, as_of: int | None) -> sa.ColumnElement[bool]:
@@ -103,27 +179,9 @@ def standing_at(table: sa.FromClause, as_of: int | None) -> sa.ColumnElement[boo
     return began & (table.c.position_until.is_(None) | (table.c.position_until > as_of))
 
 
-def _row(
-    stream: str, place: tuple[str, Key], since: int, until: int | None, values: Values
-) -> tuple[str, dict[str, Any]]:
-    table, key = place
-    named = dict(zip(_KEYS[table], key, strict=True))
-    return table, {
-        "stream": stream, **named, "position_from": since, "position_until": until, **values
-    }
-
-
-class _KeyColumns(dict[str, tuple[str, ...]]):
-    """The key columns of each answer table beside stream and position_from, looked up once."""
-
-    def __missing__(self, table: str) -> tuple[str, ...]:
-        names = tuple(
-            column.name
-            for column in metadata.tables[table].primary_key
-            if column.name not in ("stream", "position_from")
-        )
-        self[table] = names
-        return names
-
-
-_KEYS = _KeyColumns()
+def _getter(table: sa.Table) -> Callable[[Values], Row]:
+    """Return what takes the values out of a mapping in the order of the columns."""
+    names = columns_of(table)[len(_ALWAYS) + len(keys_of(table)) :]
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda values: tuple(values[name] for name in names)

@@ -3,10 +3,14 @@
 Takes a Scope (whose releases, which days, as of which position); hands on selects. Developments
 that are merged are one group here: their bounds bound each other, and where they cannot all hold
 the group has the hull of them and is disputed.
+
+A question about one state begins with that state's rows and follows merges from them alone, so it
+costs what that state has, however long the log is. Nearly every development is merged with no
+other: it is `lone`, and its row is its group's.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,7 +18,15 @@ import sqlalchemy as sa
 from ledger.projections.projection import standing_at
 from ledger.projections.releases import release_citizenships, release_merges, releases
 
+TOTAL, ROWS, DISPUTED = "total", "rows", "disputed"
 Expression = sa.ColumnElement[Any]
+
+_TYPES: dict[str, Any] = {"as_of": sa.BigInteger()}
+MEMBER = (
+    "stream", "released_by", "valid_from", "valid_until", "low", "high", "other_high", "disputed",
+    "positions",
+)
+"""What a group takes from each of its developments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +41,37 @@ class Scope:
     stage: str = "done"
     as_of: int | None = None
     """The last position that counts; None: everything recorded."""
+    development: str | None = None
+    """One stream, with what it is merged with; None: all."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolledUp:
+    """What the releases in scope add up to; see `summed` for the columns of a sum."""
+
+    total: Any
+    rows: list[Any]
+    """A sum for each `key`; by day, for each first day (`key`) and last day (`until`)."""
+    disputes: list[Any]
+    """`key` is the development, `until` the positions that disagree."""
 
 
 class ReleaseTotals:
     """The selects for one scope; each common table expression is made once and shared."""
 
     def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+        # Parameters and not literals: a statement can be kept and asked again with other values.
+        self.scope: Any = Scope(**{name: _parameter(name, scope) for name in Scope.__slots__})
 
     @cached_property
     def members(self) -> sa.CTE:
-        """The developments that stand, each with the group (`grp`) that it belongs to."""
-        row = _standing(releases, self.scope, "release_rows")
-        root = _roots(self.scope)
-        query = sa.select(
-            sa.func.coalesce(root.c.root, row.c.stream).label("grp"),
-            *(column for column in row.c if column.name != "stage"),
-        ).outerjoin(root, root.c.stream == row.c.stream)
-        return query.cte("members")
+        """The developments that stand, each with the group (`grp`) that it belongs to.
+
+        With a state: its own, and whatever those are merged with, whosever that is.
+        """
+        lone = self._lone
+        alone = sa.select(lone.c.stream.label("grp"), *(lone.c[name] for name in MEMBER))
+        return sa.union_all(alone, sa.select(self._joined)).cte("members")
 
     @cached_property
     def groups(self) -> sa.CTE:
@@ -56,15 +81,134 @@ class ReleaseTotals:
         `within` is false where the release may lie outside of the days asked for: then it counts
         for the high bound only.
         """
-        c = self.members.c
+        lone, whole = self._lone.c, self._whole_joined.c
+        alone = sa.select(
+            lone.stream.label("grp"),
+            *(lone[name] for name in MEMBER[1:-2]),
+            _is_odd(lone).label("disputed"),
+            _within(lone, self.scope).label("within"),
+        ).where(*_overlaps(lone, self.scope))
+        merged = sa.select(*whole, _within(whole, self.scope).label("within")).where(
+            *_overlaps(whole, self.scope)
+        )
+        return sa.union_all(alone, merged).cte("groups")
+
+    @cached_property
+    def cells(self) -> sa.CTE:
+        """One row for each group and citizenship that any report of the group lists.
+
+        Columns: grp, citizenship, low, high, disputed, within, other_high.
+        """
+        lone, whole, cell = self._lone.c, self._whole_joined.c, self._cells_of_joined.c
+        listed = self._listed
+        clash = sa.func.coalesce(listed.c.high < listed.c.low, sa.false())
+        alone = (
+            sa.select(
+                lone.stream.label("grp"),
+                listed.c.citizenship,
+                listed.c.low,
+                listed.c.high,
+                (_is_odd(lone) | clash).label("disputed"),
+                _within(lone, self.scope).label("within"),
+                lone.other_high,
+            )
+            .join_from(self._lone, listed, listed.c.stream == lone.stream)
+            .where(*_overlaps(lone, self.scope))
+        )
+        merged = (
+            sa.select(
+                cell.grp,
+                cell.citizenship,
+                cell.low,
+                cell.high,
+                (whole.disputed | cell.clash).label("disputed"),
+                _within(whole, self.scope).label("within"),
+                whole.other_high,
+            )
+            .join_from(self._cells_of_joined, self._whole_joined, whole.grp == cell.grp)
+            .where(*_overlaps(whole, self.scope))
+        )
+        return sa.union_all(alone, merged).cte("cells")
+
+    @cached_property
+    def disputes(self) -> sa.Subquery:
+        """Each disputed development in scope with the positions that disagree."""
+        lone, member, whole = self._lone.c, self._joined.c, self._whole_joined.c
+        alone = sa.select(lone.stream, lone.positions).where(
+            _is_odd(lone), *_overlaps(lone, self.scope)
+        )
+        merged = (
+            sa.select(member.stream, member.positions)
+            .join_from(self._joined, self._whole_joined, whole.grp == member.grp)
+            .where(whole.disputed, *_overlaps(whole, self.scope))
+        )
+        return sa.union_all(alone, merged).subquery("disputed")
+
+    @cached_property
+    def _theirs(self) -> sa.CTE:
+        """The rows of the state and the development that are asked about, or of all."""
+        scope, c, merge = self.scope, releases.c, release_merges.c
+        stands = standing_at(release_merges, scope.as_of)
+        forth = sa.exists().where(merge.stream == c.stream, stands)
+        back = sa.exists().where(merge.same_as == c.stream, stands)
+        columns = [c[name] for name in MEMBER]
+        theirs = sa.select(*columns, (forth | back).label("merged")).where(
+            standing_at(releases, scope.as_of), c.stage == scope.stage
+        )
+        if scope.state is not None:
+            theirs = theirs.where(c.released_by == scope.state)
+        if scope.development is not None:
+            theirs = theirs.where(c.stream == scope.development)
+        return theirs.cte("theirs")
+
+    @cached_property
+    def _lone(self) -> sa.Subquery:
+        """Their developments that are merged with no other."""
+        return sa.select(self._theirs).where(~self._theirs.c.merged).subquery("lone")
+
+    @cached_property
+    def _listed(self) -> sa.Subquery:
+        return _standing(release_citizenships, self.scope).subquery("listed")
+
+    @cached_property
+    def _walk(self) -> sa.CTE:
+        """Each of their developments that is merged, with every one that it is the same as."""
+        merge, their = release_merges.c, self._theirs.c
+        stands = standing_at(release_merges, self.scope.as_of)
+        walk = (
+            sa.select(their.stream, their.stream.label("reached"))
+            .where(their.merged)
+            .cte("walk", recursive=True)
+        )
+        ahead = sa.case((merge.stream == walk.c.reached, merge.same_as), else_=merge.stream)
+        touches = (merge.stream == walk.c.reached) | (merge.same_as == walk.c.reached)
+        step = sa.select(walk.c.stream, ahead).join_from(walk, release_merges, touches)
+        return walk.union(step.where(stands))
+
+    @cached_property
+    def _joined(self) -> sa.CTE:
+        """The developments of groups of several; a group has the first of their names."""
+        walk = self._walk
+        first = sa.func.min(walk.c.reached).over(partition_by=walk.c.stream)
+        names = first.label("grp"), walk.c.reached.label("stream")
+        named = sa.select(*names).distinct().cte("named")
+        row = _standing(releases, self.scope).subquery("row")
+        return (
+            sa.select(named.c.grp, *(row.c[name] for name in MEMBER))
+            .join_from(named, row, row.c.stream == named.c.stream)
+            .cte("joined")
+        )
+
+    @cached_property
+    def _whole_joined(self) -> sa.CTE:
+        """One row for each group of several: the columns of `groups` without `within`."""
+        c = self._joined.c
         clash = sa.func.coalesce(sa.func.min(c.high) < sa.func.max(c.low), sa.false())
         odd_days = sa.func.min(c.valid_until) < sa.func.max(c.valid_from)
         odd_days = sa.func.coalesce(odd_days, sa.false())
         said = sa.func.max(sa.case((c.disputed, 1), else_=0)) > 0
         two_states = sa.func.min(c.released_by) != sa.func.max(c.released_by)
-        theirs = sa.case((c.released_by == self.scope.state, 1), else_=0)
-        asked = sa.true() if self.scope.state is None else sa.func.max(theirs) > 0
-        w = (
+        return (
             sa.select(
                 c.grp,
                 sa.func.min(c.released_by).label("released_by"),
@@ -76,52 +220,16 @@ class ReleaseTotals:
                 (said | clash | odd_days | two_states).label("disputed"),
             )
             .group_by(c.grp)
-            .having(asked)
-            .cte("whole_groups")
-            .c
-        )
-        within = _within(w, self.scope).label("within")
-        return sa.select(*w, within).where(*_overlaps(w, self.scope)).cte("groups")
-
-    @cached_property
-    def cells(self) -> sa.CTE:
-        """One row for each group and citizenship that any report of the group lists.
-
-        Columns: grp, citizenship, low, high, disputed, within, other_high.
-        """
-        cell, group = self._cells_of_all, self.groups
-        return (
-            sa.select(
-                cell.c.grp,
-                cell.c.citizenship,
-                cell.c.low,
-                cell.c.high,
-                (group.c.disputed | cell.c.clash).label("disputed"),
-                group.c.within,
-                group.c.other_high,
-            )
-            .join(group, group.c.grp == cell.c.grp)
-            .cte("cells")
+            .cte("whole_joined")
         )
 
     @cached_property
-    def disputes(self) -> sa.Select[Any]:
-        """Each disputed development in scope with the positions that disagree."""
-        group, member = self.groups, self.members
-        return (
-            sa.select(member.c.stream, member.c.positions)
-            .join(group, group.c.grp == member.c.grp)
-            .where(group.c.disputed)
-            .order_by(member.c.stream)
-        )
-
-    @cached_property
-    def _cells_of_all(self) -> sa.CTE:
-        member = self.members
-        listed = _standing(release_citizenships, self.scope, "listed")
+    def _cells_of_joined(self) -> sa.CTE:
+        """One row for each group of several and citizenship that any of its reports lists."""
+        member, listed = self._joined, self._listed
         pair = (
             sa.select(member.c.grp, listed.c.citizenship)
-            .join(listed, listed.c.stream == member.c.stream)
+            .join_from(member, listed, listed.c.stream == member.c.stream)
             .distinct()
             .cte("pairs")
         )
@@ -143,8 +251,60 @@ class ReleaseTotals:
             .join(member, member.c.grp == pair.c.grp)
             .outerjoin(listed, lists_it)
             .group_by(pair.c.grp, pair.c.citizenship)
-            .cte("cells_of_all")
+            .cte("cells_of_joined")
         )
+
+
+def rolled_up(connection: sa.Connection, by: str, scope: Scope) -> RolledUp:
+    """Return the total of the releases in scope, their sums by citizenship, state or day, and the
+    disputes among them: in one statement, which is made once for each form of question."""
+    given = _given(scope)
+    parts: dict[str, list[Any]] = {TOTAL: [], ROWS: [], DISPUTED: []}
+    for row in connection.execute(_all_in_one(by, tuple(given)), given).all():
+        parts[row.part].append(row)
+    return RolledUp(parts[TOTAL][0], parts[ROWS], parts[DISPUTED])
+
+
+def totals_of(scope: Scope) -> tuple[ReleaseTotals, dict[str, Any]]:
+    """Return the selects for this form of question, made once, and the values for them."""
+    given = _given(scope)
+    return _totals(tuple(given)), given
+
+
+def _given(scope: Scope) -> dict[str, Any]:
+    values = {name: getattr(scope, name) for name in Scope.__slots__}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+@lru_cache(maxsize=64)
+def _totals(given: tuple[str, ...]) -> ReleaseTotals:
+    form: Any = dict.fromkeys(given, "")
+    return ReleaseTotals(Scope(**form))
+
+
+@lru_cache(maxsize=64)
+def _all_in_one(by: str, given: tuple[str, ...]) -> sa.CompoundSelect[Any]:
+    totals = _totals(given)
+    group, cell, dispute = totals.groups.c, totals.cells.c, totals.disputes.c
+    key, source, until = {
+        "citizenship": (cell.citizenship, totals.cells, sa.null()),
+        "state": (group.released_by, totals.groups, sa.null()),
+        "day": (group.valid_from, totals.groups, group.valid_until),
+    }[by]
+    total = sa.select(
+        sa.literal_column(f"'{TOTAL}'").label("part"),
+        sa.null().label("key"),
+        sa.null().label("until"),
+        *summed(totals.groups),
+    )
+    rows = sa.select(sa.literal_column(f"'{ROWS}'"), key, until, *summed(source)).group_by(
+        *((key, until) if by == "day" else (key,))
+    )
+    nothing = [sa.null()] * len(summed(totals.groups))
+    disputes = sa.select(
+        sa.literal_column(f"'{DISPUTED}'"), dispute.stream, dispute.positions, *nothing
+    )
+    return sa.union_all(total, rows, disputes)
 
 
 def summed(source: sa.CTE) -> list[sa.Label[Any]]:
@@ -163,30 +323,21 @@ def summed(source: sa.CTE) -> list[sa.Label[Any]]:
     ]
 
 
-def _standing(table: sa.Table, scope: Scope, name: str) -> sa.Subquery:
-    query = sa.select(table).where(standing_at(table, scope.as_of), table.c.stage == scope.stage)
-    return query.subquery(name)
+def _parameter(name: str, scope: Scope) -> Any:
+    value = getattr(scope, name)
+    return None if value is None else sa.bindparam(name, value, _TYPES.get(name, sa.Text()))
 
 
-def _roots(scope: Scope) -> sa.CTE:
-    """Return every merged stream with the first name of those that it is the same as."""
-    merge = (
-        sa.select(release_merges.c.stream, release_merges.c.same_as)
-        .where(standing_at(release_merges, scope.as_of))
-        .cte("merges")
-    )
-    edge = sa.union(
-        sa.select(merge.c.stream.label("here"), merge.c.same_as.label("there")),
-        sa.select(merge.c.same_as, merge.c.stream),
-    ).cte("edges")
-    walk = sa.select(edge.c.here.label("stream"), edge.c.here.label("reached")).cte(
-        "walk", recursive=True
-    )
-    walk = walk.union(
-        sa.select(walk.c.stream, edge.c.there).join(edge, edge.c.here == walk.c.reached)
-    )
-    first = sa.func.min(walk.c.reached).label("root")
-    return sa.select(walk.c.stream, first).group_by(walk.c.stream).cte("roots")
+def _standing(table: sa.Table, scope: Scope) -> sa.Select[Any]:
+    return sa.select(table).where(standing_at(table, scope.as_of), table.c.stage == scope.stage)
+
+
+def _is_odd(c: Any) -> Expression:
+    """One development is disputed: by its reports, or because its own bounds exclude each other."""
+    clash = sa.func.coalesce(c.high < c.low, sa.false())
+    odd_days = sa.func.coalesce(c.valid_until < c.valid_from, sa.false())
+    odd: Expression = c.disputed | clash | odd_days
+    return odd
 
 
 def _within(c: Any, scope: Scope) -> Expression:

@@ -7,6 +7,7 @@ the same way. Merges are rows of their own, joined in the answer.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 import sqlalchemy as sa
 
@@ -33,6 +34,8 @@ releases = answer_table(
     sa.Column("disputed", sa.Boolean, nullable=False),
     sa.Column("positions", sa.Text, nullable=False, comment="the reports that disagree"),
     sa.Column("reports", sa.Integer, nullable=False, comment="live reports"),
+    sa.Index("releases_by_state", "released_by", "stage", "stream",
+             "position_from", "position_until"),
 )
 
 release_citizenships = answer_table(
@@ -46,6 +49,7 @@ release_citizenships = answer_table(
 release_merges = answer_table(
     "release_merges", "same_as",
     "One row per development that is the same as another one.",
+    sa.Index("release_merges_by_other", "same_as"),
 )
 
 
@@ -56,7 +60,7 @@ def rows(development: Development) -> Said:
     """Return the rows of one development, as it stands."""
     said: dict[tuple[str, Key], Values] = {}
     for stage, reports in _by_stage(development.live).items():
-        bounded = _bounded(reports)
+        bounded = bounded_by(tuple(reports))
         said["releases", (stage,)] = _release(reports, bounded)
         for code, bounds in bounded.citizenships.items():
             place = ("release_citizenships", (stage, code))
@@ -71,6 +75,7 @@ def party_code(party: Data) -> str:
     return str(party["country"]["code"] if "country" in party else party["organisation"])
 
 
+@lru_cache(maxsize=1024)  # a report stands through many events of its stream
 def claim(report: Report) -> Claim:
     """Return what one report says about how many, for `bounds`.
 
@@ -91,6 +96,13 @@ def claim(report: Report) -> Claim:
         foreign,
         tuple(_person(person) for person in data["persons"]),
     )
+
+
+@lru_cache(maxsize=1024)  # asked by two projections, and for events that leave the reports alone
+def bounded_by(reports: tuple[Report, ...]) -> Bounded:
+    """Return how many people the reports of one development and stage support together."""
+    state = party_code(reports[0].data["by"])
+    return bound([claim(report) for report in reports], state)
 
 
 def days(reports: list[Report]) -> tuple[tuple[str | None, str | None], list[int]]:
@@ -122,11 +134,6 @@ def _by_stage(live: tuple[Report, ...]) -> Mapping[str, list[Report]]:
         if report.type == "PrisonersReleased":
             stages.setdefault(report.data["stage"], []).append(report)
     return stages
-
-
-def _bounded(reports: list[Report]) -> Bounded:
-    state = party_code(reports[0].data["by"])
-    return bound([claim(report) for report in reports], state)
 
 
 def _release(reports: list[Report], bounded: Bounded) -> Values:
@@ -177,6 +184,7 @@ RELEASES = Projection(
     "development",
     (releases, release_citizenships, release_merges),
     rows,
+    reports=frozenset({"PrisonersReleased"}),
 )
 
 

@@ -32,6 +32,7 @@ sanctions = answer_table(
     sa.Column("valid_from", sa.Text,
               comment="earliest day on which the stage was reached; empty: not stated"),
     sa.Column("valid_until", sa.Text, comment="latest such day, included; empty: not stated"),
+    sa.Index("sanctions_by_target_state", "target_state", "stream"),
 )
 
 
@@ -88,4 +89,5 @@ SANCTIONS = Projection(
     "development",
     (sanctions,),
     rows,
+    reports=frozenset(WAYS),
 )

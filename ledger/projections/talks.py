@@ -31,6 +31,7 @@ talk_parties = answer_table(
     "One row per development, stage and party that any live report names.",
     sa.Column("party", sa.Text, primary_key=True,
               comment="ISO code of the state, or the organisation's name"),
+    sa.Index("talk_parties_by_party", "party"),
 )
 
 
@@ -92,4 +93,5 @@ TALKS = Projection(
     "development",
     (talks, talk_parties),
     rows,
+    reports=frozenset({"TalksHeld"}),
 )

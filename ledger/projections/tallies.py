@@ -24,6 +24,7 @@ tallies = answer_table(
     sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
     sa.Column("low", sa.BigInteger, nullable=False, comment="persons at least, as claimed"),
     sa.Column("high", sa.BigInteger, comment="persons at most, as claimed; empty: no upper bound"),
+    sa.Index("tallies_by_state", "state"),
 )
 
 
@@ -59,4 +60,5 @@ TALLIES = Projection(
     "tally",
     (tallies,),
     rows,
+    reports=frozenset({"TallyReported"}),
 )

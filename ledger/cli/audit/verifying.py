@@ -1,5 +1,256 @@
-"""`ledger audit verify`."""
+"""`ledger audit verify`.
+
+Takes a ledger, signed heads and a verifier key; prints the verdict, the findings and what was not
+covered, and exits with the verdict's code.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
 
 import click
+import sqlalchemy as sa
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-COMMANDS: tuple[click.Command, ...] = ()
+from ledger.audit.against import Against, from_files, from_store, is_database
+from ledger.audit.findings import Findings, Rule, Verdict
+from ledger.audit.heads import open_heads
+from ledger.audit.verifying import OnProgress, Verification, verify
+from ledger.book import now
+from ledger.cli.audit.options import HEADS_VARIABLE, heads_of
+from ledger.cli.look import LAST_POSITION
+from ledger.cli.output import (
+    Diagnostic,
+    examples,
+    format_option,
+    print_json,
+    print_table,
+    print_text,
+    watched,
+)
+from ledger.cli.start import database_option, open_to_read
+from ledger.errors import BadValue, CouldNot
+from ledger.projections.registry import PROJECTIONS
+from ledger.rebuild import rebuild
+from ledger.store.checkpoints import read_checkpoint
+from ledger.store.connect import reading
+from ledger.store.read import read_head
+from ledger.tlog.note import VerifierKey, read_verifier_key
+
+STATUS = {Verdict.OK: "ok", Verdict.COULD_NOT: "could_not"}
+"""The envelope's status; every other verdict is a finding."""
+SHOWN = 20
+"""Findings that the table shows."""
+KEY_AT_MOST = 10_000
+
+
+@click.command("verify", short_help="Prove that nothing recorded was changed.", epilog=examples(
+    "ledger audit verify --vkey incidents.vkey",
+    "ledger audit verify --vkey incidents.vkey --against /mnt/audit --projections",
+    "ledger audit verify --vkey incidents.vkey --since-head",
+))
+@click.option("--from", "first", metavar="P", type=click.IntRange(1, LAST_POSITION),
+              help="Hash events from this position on; before it, trust heads and leaf hashes.")
+@click.option("--to", metavar="P", type=click.IntRange(1, LAST_POSITION),
+              help="The last position to verify.")
+@click.option("--since-head", is_flag=True, help="Verify what is newer than the last signed head.")
+@click.option("--against", metavar="HEADS", multiple=True,
+              help="Signed heads: a head store, a note, or a folder of notes. Repeatable."
+              f"  [env: {HEADS_VARIABLE}; default: <ledger file>.heads]")
+@click.option("--vkey", metavar="KEY|FILE", help="The verifier key that the heads are signed with.")
+@click.option("--deep", is_flag=True,
+              help="Parse every entry; else only those that no signed head covers.")
+@click.option("--projections", is_flag=True, help="Also fold the answer tables anew and compare.")
+@format_option("table", "json")
+@database_option
+def verify_(
+    database: str,
+    first: int | None,
+    to: int | None,
+    since_head: bool,
+    against: tuple[str, ...],
+    vkey: str | None,
+    deep: bool,
+    projections: bool,
+    format: str,
+) -> None:
+    """Read and hash the history again, and compare it with every head that was signed.
+
+    Every entry, every column, every stream, every sealed field. Heads are read with --vkey; without
+    it only the ledger's own tree head is compared, which whoever can change the ledger can change.
+
+    \b
+    Exit codes: 0 ok, 1 tampered, 2 misused, 4 could not verify, 5 fork.
+    """
+    if since_head and (first is not None or vkey is None):
+        raise click.UsageError("--since-head needs --vkey and goes without --from")
+    if against and vkey is None:
+        raise click.UsageError("--against needs --vkey: a head is worth its signature only")
+    engine = open_to_read(database)
+    found = Findings()
+    key = None if vkey is None else read_key(vkey)
+    heads = [] if key is None else list(_heads(database, against, key, found))
+    if since_head:
+        first = 1 + max((h.size for h in heads if h.frontier is not None), default=0)
+    with _progress(engine, first or 1, to) as on_progress:
+        done = verify(
+            engine, from_position=first or 1, to=to, against=heads, findings=found, deep=deep,
+            workers=os.cpu_count() or 1, on_progress=on_progress,
+        )
+    unbuilt = _check_projections(engine, done) if projections and done.failure is None else None
+    _report(done, list(_not_covered(done, heads, to, unbuilt)), len(heads), format)
+
+
+def read_key(given: str) -> VerifierKey:
+    """Return the key in the text or in the file of that name; raises CouldNot."""
+    try:
+        return read_verifier_key(given)
+    except BadValue as refusal:
+        if not Path(given).is_file():
+            raise CouldNot("read the verifier key", str(refusal)) from None
+    with Path(given).open(encoding="utf-8", errors="replace") as file:
+        return read_verifier_key(file.read(KEY_AT_MOST))
+
+
+def _heads(
+    database: str, given: Sequence[str], key: VerifierKey, found: Findings
+) -> Iterator[Against]:
+    """Yield the signed heads in every place; without any, those of the ledger's head store."""
+    for place in given or (heads_of(database, None),):
+        path = Path(place)
+        if path.is_dir() or (path.is_file() and not is_database(path)):
+            yield from from_files(path, key, found)
+            continue
+        if given and "://" not in place and not path.exists():
+            raise CouldNot(f"read signed heads in {place}", "it is not there")
+        store = open_heads(place)
+        click.get_current_context().call_on_close(store.close)
+        yield from from_store(store, key, found)
+
+
+@contextmanager
+def _progress(engine: sa.Engine, first: int, to: int | None) -> Iterator[OnProgress]:
+    """Show a bar with rate and time left on stderr, where a terminal watches."""
+    if not watched(sys.stderr):
+        yield lambda done: None
+        return
+    with reading(engine) as connection:
+        size = read_head(connection).size
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,} events"),
+        TextColumn("{task.speed:,.0f}/s"), TimeElapsedColumn(), TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("verify", total=max(0, min(size, to or size) - first + 1))
+        yield lambda done: bar.update(task, completed=done)
+
+
+def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
+    """Fold every projection that was ever built and compare; return the names of the others."""
+    unbuilt = []
+    for projection in PROJECTIONS:
+        with reading(engine) as connection:
+            if read_checkpoint(connection, projection.name, projection.version) is None:
+                unbuilt.append(projection.name)
+                continue
+        try:
+            run = rebuild(engine, projection, now, holder=f"process {os.getpid()}", check=True)
+        except CouldNot as refusal:
+            done.failure = str(refusal)
+            continue
+        if run.stalled_at is not None:
+            why = f"{run.projection} stops here: {run.cause}"
+            done.findings.add(run.stalled_at, Rule.PROJECTION, why)
+        if run.drift:
+            why = (f"{run.projection}: {run.drift:,} rows are not what the events add up to;"
+                   f" `ledger projections rebuild {run.projection}` mends them")
+            done.findings.add(None, Rule.PROJECTION, why)
+    return unbuilt
+
+
+def _report(done: Verification, uncovered: list[str], heads: int, format: str) -> NoReturn:
+    if format == "json":
+        status = STATUS.get(done.verdict, "finding")
+        print_json(_as_data(done, heads, uncovered), status, _remarks(done))
+    else:
+        print_text(_sentence(done), style="bold")
+        if done.findings:
+            print_text()
+            rows = [("" if f.position is None else f"{f.position:,}", f.rule, f.message)
+                    for f in done.found[:SHOWN]]
+            print_table(("position", "rule", "finding"), rows, numbers=("position",))
+            if done.findings.count > SHOWN:
+                print_text(f"and {done.findings.count - SHOWN:,} more findings")
+        print_text()
+        for line in uncovered:
+            print_text(f"Not covered: {line}", style="dim")
+    raise click.exceptions.Exit(done.verdict.value)
+
+
+def _sentence(done: Verification) -> str:
+    """Return the verdict in words."""
+    where = "" if done.position is None else f" at position {done.position:,}"
+    unread = "" if done.failure is None else (
+        f" Verified up to position {done.size:,}, then: {done.failure}.")
+    newer = f", {done.newer:,} newer events not yet signed" if done.signed and done.newer else ""
+    if done.verdict is Verdict.FORK:
+        what = "FORK OR ROLLBACK: this is not the history that was signed, or not all of it"
+        return f"{what}{where and f'; it differs from{where[3:]} on'}.{unread}"
+    if done.verdict is Verdict.TAMPERED:
+        return f"TAMPERED{where}: {done.findings.count:,} findings.{unread}"
+    if done.verdict is Verdict.COULD_NOT:
+        return f"COULD NOT VERIFY.{unread}"
+    if not done.events:
+        return "Nothing to verify: no event is recorded, and no signed head says otherwise."
+    return f"OK to size {done.size:,}{newer}."
+
+
+def _not_covered(
+    done: Verification, heads: Sequence[Against], to: int | None, unbuilt: list[str] | None
+) -> Iterator[str]:
+    """Yield what this run says nothing about."""
+    if not heads:
+        yield ("no signed head was given, so a history that was replaced whole would pass;"
+               " see `ledger audit head`")
+    elif done.newer:
+        yield f"{done.newer:,} events after the last signed head could have been replaced"
+    if done.first > 1:
+        yield f"entries before position {done.first:,} were not hashed again"
+    if to is not None and to < done.events:
+        yield f"events after position {to:,}"
+    if unbuilt is None:
+        yield "the answer tables; --projections compares them"
+    elif unbuilt:
+        yield f"answer tables that were never built: {', '.join(unbuilt)}"
+    yield "whether what was reported is true, and whether all of it was"
+
+
+def _as_data(done: Verification, heads: int, uncovered: list[str]) -> dict[str, Any]:
+    return {
+        "verdict": done.verdict.word,
+        "position": done.position,
+        "first": done.first,
+        "size": done.size,
+        "events": done.events,
+        "heads": heads,
+        "heads_matched": done.heads,
+        "signed_size": done.signed,
+        "not_yet_signed": done.newer,
+        "count": done.findings.count,
+        "rules": done.findings.counts,
+        "findings": [finding._asdict() for finding in done.found],
+        "failure": done.failure,
+        "not_covered": uncovered,
+    }
+
+
+def _remarks(done: Verification) -> list[Diagnostic]:
+    level = "note" if done.verdict is Verdict.OK else "finding"
+    return [Diagnostic(level, _sentence(done))]
+
+
+COMMANDS: tuple[click.Command, ...] = (verify_,)

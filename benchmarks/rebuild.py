@@ -1,0 +1,165 @@
+"""How long a rebuild of every shipped projection takes, beside a bare read and another library.
+
+    python -m benchmarks.rebuild [--events 1000000] [--world FILE] [--postgres URL] [--workers 2]
+
+In one run over one generated world: a bare `SELECT entry` with `orjson.loads`; the first build, a
+rebuild beside live tables and a check, all with every shipped projection; and the documented
+projection loop of the `eventsourcing` library (one event, one upsert and one tracking record a
+transaction) over its own store of the same reports. That library's loop fills one view; this one
+fills every answer table of eight projections, so *loop x* is given as measured and a projection.
+"""
+
+import argparse
+import resource
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from eventsourcing.application import Application
+from eventsourcing.domain import Aggregate, event
+from eventsourcing.persistence import Tracking
+from eventsourcing.sqlite import SQLiteDatastore, SQLiteTrackingRecorder
+
+from benchmarks.world import drafts, load
+from ledger import tables
+from ledger.book import now, workers
+from ledger.projections.registry import PROJECTIONS
+from ledger.rebuild import Run, rebuild_all
+from ledger.store.connect import connect, reading
+
+LOOPED = 20_000
+"""Events that the other library's loop is timed over: it takes the same time for each."""
+
+
+class Development(Aggregate):
+    """One report as an event of the other library."""
+
+    @event("Reported")
+    def __init__(self, stream: str, report: dict[str, Any]) -> None:
+        self.stream, self.report = stream, report
+
+
+class View(SQLiteTrackingRecorder):
+    """One row a stream, in one transaction with the tracking record."""
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Add the view's table."""
+        own = "CREATE TABLE IF NOT EXISTS view (stream TEXT PRIMARY KEY, reports INTEGER)"
+        return [*super().construct_create_table_statements(), own]
+
+    def count(self, stream: str, tracking: Tracking) -> None:
+        """Count a report of the stream."""
+        with self.datastore.transaction(commit=True) as cursor:
+            cursor.execute(
+                "INSERT INTO view VALUES (?, 1)"
+                " ON CONFLICT (stream) DO UPDATE SET reports = reports + 1",
+                (stream,),
+            )
+            self._insert_tracking(cursor, tracking)
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Return the seconds that the work takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def bare(engine: sa.Engine) -> None:
+    """Read and parse every entry."""
+    options = {"stream_results": True, "max_row_buffer": 10_000}
+    query = sa.select(tables.events.c.entry).order_by(tables.events.c.position)
+    with reading(engine) as connection:
+        cursor = connection.execute(query, execution_options=options).cursor
+        assert cursor is not None
+        for (entry,) in cursor:
+            orjson.loads(entry)
+
+
+def loop(folder: Path) -> float:
+    """Return microseconds an event of the other library's documented projection."""
+    env = {"PERSISTENCE_MODULE": "eventsourcing.sqlite",
+           "SQLITE_DBNAME": str(folder / "theirs.db")}
+    application: Application[Any] = Application(env=env)
+    application.events.put([
+        recorded
+        for draft in drafts(LOOPED)
+        for recorded in Development(draft.stream, draft.data).collect_events()
+    ])
+    view = View(SQLiteDatastore(str(folder / "view.db")))
+    view.create_table()
+
+    def project() -> None:
+        start = 1
+        while notifications := application.recorder.select_notifications(start, 1_000):
+            for notification in notifications:
+                reported: Any = application.mapper.to_domain_event(notification)
+                view.count(reported.stream, Tracking(application.name, notification.id))
+            start = notifications[-1].id + 1
+
+    return timed(project) / LOOPED * 1e6
+
+
+def peak(workers: int) -> str:
+    """Return the most memory that this process and a worker had, and the sum with all workers."""
+    here = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    each = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    return f"{here:,.0f} MiB, a worker {each:,.0f} MiB, together {here + workers * each:,.0f} MiB"
+
+
+def measure(engine: sa.Engine, count: int, workers: int, looped: float) -> None:
+    """Print a line for each kind of work."""
+    spent = {"bare read + parse": min(timed(lambda: bare(engine)) for _ in range(2))}
+    base = spent["bare read + parse"]
+
+    def work(*, check: bool = False) -> list[Run]:
+        runs = rebuild_all(engine, PROJECTIONS, now, workers=workers, check=check)
+        assert all(run.outcome == "ok" for run in runs), runs
+        return runs
+
+    spent["first build"] = timed(work)
+    spent["rebuild"] = timed(work)
+    spent["check"] = timed(lambda: work(check=True))
+    titles = f"{'seconds':>9}{'us/event':>10}{'events/s':>11}{'bare x':>8}"
+    print(f"  {'':<20}{titles}{'loop x':>8}{'a projection':>14}")
+    for name, seconds in spent.items():
+        each = seconds / count * 1e6
+        line = f"{seconds:>9.1f}{each:>10.2f}{count / seconds:>11,.0f}{seconds / base:>8.2f}"
+        faster = f"{looped / each:>8.0f}{looped / each * len(PROJECTIONS):>14.0f}"
+        print(f"  {name:<20}{line}{'' if 'bare' in name else faster}")
+
+
+def main() -> None:
+    """Make the world where it is not given, and print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--world", help="a SQLite file made by benchmarks.world; it is copied")
+    parser.add_argument("--postgres", help="URL of an empty database, or of a loaded world")
+    parser.add_argument("--workers", type=int, default=workers())
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="rebuild-"))
+    try:
+        looped = loop(folder)
+        print(f"the other library's loop: {looped:,.0f} us an event, {1e6 / looped:,.0f} events/s")
+        ours = folder / "ours.db"
+        if options.world:
+            shutil.copy(options.world, ours)
+        engine = connect(options.postgres or str(ours))
+        if not options.world:
+            load(engine, options.events, tell=True)
+        with reading(engine) as connection:
+            count = connection.scalar(sa.select(sa.func.max(tables.events.c.position))) or 0
+        print(f"{engine.dialect.name}, {count:,} events, {options.workers} workers")
+        measure(engine, count, options.workers, looped)
+        print(f"  peak memory: {peak(options.workers)}")
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

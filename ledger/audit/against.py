@@ -1,0 +1,105 @@
+"""What a ledger is verified against: heads that were signed, from wherever they were kept.
+
+Takes a head store, or signed notes in files and folders, and the verifier key; hands on the heads
+whose signature holds, smallest first, and a finding for each that does not.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.audit.findings import Findings, Rule
+from ledger.audit.heads import HeadStore
+from ledger.errors import CouldNot
+from ledger.merkle import Frontier, frontier_from_bytes, root
+from ledger.tlog.head import open_head
+from ledger.tlog.note import NOTE_AT_MOST, BadNote, VerifierKey
+
+_NO_NOTE = b"SQLite format 3\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """One signed head."""
+
+    size: int
+    root: bytes
+    kept: str
+    """Where, for people."""
+    signed_at: str | None = None
+    frontier: Frontier | None = None
+    """What is needed to go on from there; a note alone has none."""
+
+
+def from_store(store: HeadStore, key: VerifierKey, found: Findings) -> Iterator[Against]:
+    """Yield the heads of the key's origin in a store; each signature is verified (0.1 ms)."""
+    for known in store.all(key.name):
+        try:
+            head = open_head(known.note, key)
+        except BadNote as refusal:
+            found.add(None, Rule.HEAD, f"{store.place}, size {known.size:,}: {refusal}")
+            continue
+        if (head.size, head.root) != (known.size, known.root):
+            found.add(None, Rule.HEAD,
+                      f"{store.place}, size {known.size:,}: the note is of size {head.size:,}")
+        frontier = _frontier(head.size, head.root, known.frontier)
+        if frontier is None:
+            found.add(None, Rule.HEAD,
+                      f"{store.place}, size {head.size:,}: the frontier is not the root's")
+        yield Against(head.size, head.root, store.place, known.signed_at, frontier)
+    if (reason := store.frozen(key.name)) is not None:
+        found.add(None, Rule.HEAD, f"{key.name} was frozen: {reason}")
+
+
+def from_files(path: Path, key: VerifierKey, found: Findings) -> Iterator[Against]:
+    """Yield the heads in a file of one signed note, or in all files of a folder.
+
+    Raises CouldNot where the path cannot be read or a folder holds no file.
+    """
+    try:
+        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+        if not files:
+            raise CouldNot(f"read signed heads in {path}", "there is no file")
+        for file in files:
+            with file.open("rb") as opened:
+                note = opened.read(NOTE_AT_MOST + 1)
+            try:
+                head = open_head(note, key)
+            except BadNote as refusal:
+                found.add(None, Rule.HEAD, f"the head in {file}: {refusal}")
+            else:
+                yield Against(head.size, head.root, str(file))
+    except OSError as failure:
+        raise CouldNot(f"read signed heads in {path}", str(failure.strerror or failure)) from None
+
+
+def in_order(heads: Iterable[Against], found: Findings) -> list[Against]:
+    """Return the heads by size, one for each; two roots for one size are a finding.
+
+    Two such heads, both signed, prove to anybody that two histories were signed.
+    """
+    by_size: dict[int, Against] = {}
+    for head in heads:
+        first = by_size.setdefault(head.size, head)
+        if first.root != head.root:
+            found.add(None, Rule.FORK, f"two roots were signed for size {head.size:,}: "
+                                       f"in {first.kept} and in {head.kept}")
+        elif head.frontier is not None and first.frontier is None:
+            by_size[head.size] = head
+    return [by_size[size] for size in sorted(by_size)]
+
+
+def is_database(path: Path) -> bool:
+    """Return whether a file is a SQLite file, so a head store and no note."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as opened:
+        return opened.read(len(_NO_NOTE)) == _NO_NOTE
+
+
+def _frontier(size: int, wanted: bytes, blob: bytes) -> Frontier | None:
+    try:
+        frontier = frontier_from_bytes(size, blob)
+    except ValueError:
+        return None
+    return frontier if root(frontier) == wanted else None

@@ -1,0 +1,148 @@
+"""The events in chunks, each checked by itself, by this process or by several.
+
+Takes tasks: ranges of positions that lie within one perfect subtree of CHUNK leaves; hands on parts
+in their order. What a part says of its leaves is what the tree above needs, so parts can be checked
+at the same time and put together one after the other. A chunk is one transaction: an erasure that
+happens meanwhile is seen whole or not at all. The memory that is used does not depend on the log.
+"""
+
+import signal
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import get_context
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from ledger.audit.entries import check_order, check_page
+from ledger.audit.findings import Findings
+from ledger.audit.sealed import check_sealed
+from ledger.merkle import Frontier, extend
+from ledger.store.connect import connect, reading
+
+CHUNK = 1 << 14
+"""Leaves; a power of two, so that a chunk is a perfect subtree."""
+PAGE = 1 << 10
+"""Events in memory at once: 64 MiB if every entry is as large as it may be, mostly below 1 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Positions to check, within one chunk."""
+
+    first: int
+    last: int
+    hashes: tuple[bytes, ...]
+    """The frontier of the chunk's leaves before `first`."""
+    stops: tuple[int, ...]
+    """Positions after which the tree is asked for; among them `last`."""
+    deep: bool
+    """Whether every entry is parsed."""
+
+
+@dataclass(slots=True)
+class Part:
+    """What the check of a task found."""
+
+    reached: int
+    """The last position that could be read."""
+    findings: Findings = field(default_factory=Findings)
+    frontiers: list[tuple[int, tuple[bytes, ...]]] = field(default_factory=list)
+    """At each stop: the position, and the frontier of the chunk's leaves up to it."""
+    first_at: bytes = b""
+    last_at: bytes = b""
+    failure: str | None = None
+    """Why nothing after `reached` could be read."""
+
+
+def tasks(
+    first: int, last: int, frontier: Frontier, stops: Iterable[int], deep_from: int
+) -> Iterator[Task]:
+    """Yield the tasks from a position to another; the frontier is that of all leaves before."""
+    wanted = deque(sorted({stop for stop in stops if first <= stop <= last}))
+    within = (first - 1) % CHUNK
+    hashes = frontier.hashes[len(frontier.hashes) - within.bit_count() :]
+    while first <= last:
+        end = min(last, (first - 1) // CHUNK * CHUNK + CHUNK)
+        here = [wanted.popleft() for _ in range(sum(stop <= end for stop in wanted))]
+        yield Task(first, end, hashes, tuple(sorted({*here, end})), end >= deep_from)
+        first, hashes = end + 1, ()
+
+
+def check(engine: sa.Engine, work: Iterator[Task], workers: int) -> Iterator[Part]:
+    """Yield the part of each task, in order; in this process, or in so many of its own."""
+    if workers == 1:
+        for task in work:
+            yield check_chunk(engine, task)
+        return
+    url = engine.url.render_as_string(hide_password=False)
+    # Spawned: a fork would take over connections and threads that it cannot use.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (url,))
+    try:
+        ahead: deque[tuple[Task, Future[Part]]] = deque()
+        for task in islice(work, 2 * workers):
+            ahead.append((task, pool.submit(_check, task)))
+        while ahead:
+            task, future = ahead.popleft()
+            try:
+                part = future.result()
+                for following in islice(work, 1):
+                    ahead.append((following, pool.submit(_check, following)))
+            except BrokenProcessPool:  # killed, for want of memory or by somebody
+                yield Part(task.first - 1, failure="a process that was checking died")
+                return
+            yield part
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+_engine: list[sa.Engine] = []
+"""The engine of a worker process."""
+
+
+def _begin(url: str) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that waits for this one
+    _engine.append(connect(url))
+
+
+def _check(task: Task) -> Part:
+    return check_chunk(_engine[0], task)
+
+
+def check_chunk(engine: sa.Engine, task: Task) -> Part:
+    """Return what the check of one task found; a database that cannot be read is a failure."""
+    part = Part(task.first - 1)
+    try:
+        with reading(engine) as connection:
+            _check_events(connection, task, part)
+    except (exc.DBAPIError, exc.TimeoutError) as failure:
+        part.failure = str(getattr(failure, "orig", None) or failure).strip()
+    return part
+
+
+def _check_events(connection: sa.Connection, task: Task, part: Part) -> None:
+    size = (task.first - 1) % CHUNK
+    frontier = Frontier(size, task.hashes)
+    author = b""
+    stops = iter(task.stops)
+    stop = next(stops)
+    for first in range(task.first, task.last + 1, PAGE):
+        last = min(first + PAGE - 1, task.last)
+        page, author = check_page(connection, first, last, author, task.deep, part.findings)
+        check_sealed(connection, page, part.findings)
+        if part.last_at and page.first_at:
+            check_order(part.last_at, first, page.first_at, part.findings)
+        part.first_at = part.first_at or page.first_at
+        part.last_at = page.last_at or part.last_at
+        done = 0
+        while stop <= last:
+            frontier = extend(frontier, page.leaves[done : stop - first + 1])
+            done = stop - first + 1
+            part.frontiers.append((stop, frontier.hashes))
+            stop = next(stops, task.last + 1)
+        frontier = extend(frontier, page.leaves[done:])
+        part.reached = last

@@ -1,0 +1,143 @@
+"""Publishing: signed heads go where the ledger's owner cannot take them back.
+
+Takes the head store and a key; hands the latest head to a folder (a mounted share, a git checkout,
+a bucket that only grows) or to a command (mail, a witness). What a folder holds is also looked at:
+a head there that the store does not know shows that the store is not the one it was.
+"""
+
+import os
+import shlex
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol
+
+from ledger.audit.heads import Forked, HeadsLost, HeadStore, sync_folder
+from ledger.errors import CouldNot
+from ledger.tlog.head import Head, open_head
+from ledger.tlog.note import BadNote, VerifierKey
+
+COMMAND_SECONDS = 600
+"""How long a command that publishes may take."""
+REMEMBERED = 500
+"""The last characters of a command's standard error that are shown."""
+
+
+class Publication(Protocol):
+    """A place where heads are published."""
+
+    def check(self, heads: HeadStore, key: VerifierKey) -> None:
+        """Raise HeadsLost or Forked if a head stands there that the store does not know."""
+
+    def publish(self, heads: HeadStore, key: VerifierKey) -> None:
+        """Publish the latest head, again if need be. Raises CouldNot, OSError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder with `checkpoint`, the latest signed note, and each head as `heads/<size>`."""
+
+    path: Path
+
+    def check(self, heads: HeadStore, key: VerifierKey) -> None:
+        """Raise HeadsLost or Forked if the checkpoint is not one that the store knows."""
+        published = self._published(key)
+        if published is None:
+            return
+        known = heads.at(key.name, published.size)
+        if known is None:
+            raise HeadsLost(key.name, published.size, str(self.path))
+        if known.root != published.root:
+            why = f"the head of size {published.size:,} in {self.path} has another root"
+            raise Forked(key.name, why)
+
+    def publish(self, heads: HeadStore, key: VerifierKey) -> None:
+        """Write every head that is not there yet, then the checkpoint, each as a whole.
+
+        One process at a time, and the latest head is asked for inside: it never goes back.
+        """
+        each = self.path / "heads"
+        each.mkdir(parents=True, exist_ok=True)
+        with _locked(self.path):
+            published = self._published(key)
+            after = 0 if published is None else published.size - 1
+            note = None
+            for known in heads.all(key.name, after):
+                note = known.note
+                _write_whole(each / str(known.size), note)
+            if note is not None:
+                _write_whole(self.path / "checkpoint", note)
+
+    def _published(self, key: VerifierKey) -> Head | None:
+        try:
+            return open_head((self.path / "checkpoint").read_bytes(), key)
+        except FileNotFoundError:
+            return None
+        except BadNote as refusal:
+            raise CouldNot(f"publish in {self.path}", f"its checkpoint: {refusal}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command that is given the latest signed note on its standard input; no shell reads it."""
+
+    line: str
+
+    def check(self, heads: HeadStore, key: VerifierKey) -> None:
+        """Nothing is known of what a command has done before."""
+
+    def publish(self, heads: HeadStore, key: VerifierKey) -> None:
+        """Run the command to its end; raises CouldNot unless it ends with 0 in time."""
+        known = heads.latest(key.name)
+        note = "" if known is None else known.note
+        doing = f"run {self.line}"
+        with tempfile.TemporaryFile() as errors:
+            try:
+                code = subprocess.run(
+                    shlex.split(self.line), input=note.encode(), stdout=subprocess.DEVNULL,
+                    stderr=errors, timeout=COMMAND_SECONDS, check=False,
+                ).returncode
+            except subprocess.TimeoutExpired:
+                why = f"it did not end within {COMMAND_SECONDS} seconds"
+                raise CouldNot(doing, why) from None
+            except (OSError, ValueError) as failure:
+                raise CouldNot(doing, str(failure)) from None
+            if code:
+                raise CouldNot(doing, f"it ended with {code}: {_end_of(errors)}")
+
+
+def _end_of(file: IO[bytes]) -> str:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - REMEMBERED))
+    text = file.read().decode("utf-8", "replace").strip()
+    return text or "it said nothing"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait for the folder and hold it, against other processes that publish in it."""
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file that is on disk as a whole when it has its name; the same text is left alone."""
+    raw = text.encode()
+    if path.exists() and path.read_bytes() == raw:
+        return
+    unfinished = path.with_name(f".{path.name}.new")
+    with unfinished.open("wb") as file:
+        file.write(raw)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+    sync_folder(path.parent)

@@ -1,0 +1,210 @@
+"""Checks of sealed fields: every digest has its disclosure, was erased, or is a finding.
+
+Takes the entries of some positions and a connection; adds findings. A disclosure that is there must
+hash to a digest of its own event's entry and name that digest's pointer. One that is gone must be
+named by a later PersonalDataErased of the same stream.
+"""
+
+from binascii import Error as NoBase64
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from ledger.audit.entries import Page
+from ledger.audit.findings import Findings, Rule
+from ledger.encoding import parse
+from ledger.errors import BadEntry, shown
+from ledger.store.audit_read import read_disclosures, read_later, read_rows, read_strays
+
+ERASED = "PersonalDataErased"
+SHOWN = 20
+"""Stray disclosures that are named."""
+
+_SEALED = b'{"_sd":{'
+_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+
+Wanted = tuple[int, bytes, bytes]
+"""Position, digest and pointer of a sealed field."""
+
+
+def check_sealed(connection: sa.Connection, page: Page, found: Findings) -> None:
+    """Check the sealed fields of the page's events, and the erasures among them."""
+    last = page.first + len(page.entries) - 1
+    wanted = _wanted(page)
+    there = read_disclosures(connection, page.first, last)
+    gone: list[Wanted] = []
+    if len(there) < len(wanted):
+        held = {(position, digest) for position, digest, _ in there}
+        gone = [one for one in wanted if one[:2] not in held]
+        wanted = [one for one in wanted if one[:2] in held]
+    if _all_in_order(wanted, there):
+        _check_gone(connection, page, gone, found)
+    else:
+        _one_by_one(connection, page, [*wanted, *gone], there, found)
+    for index in page.erasures:
+        entry = page.entries[index]
+        if entry is not None:
+            _check_erasure(connection, page.first + index, entry, found)
+
+
+def check_strays(connection: sa.Connection, size: int, found: Findings) -> None:
+    """Add a finding for each disclosure at a position where there is no event at all."""
+    count, first = read_strays(connection, size, SHOWN)
+    for position, digest in first:
+        found.add(position, Rule.STRAY, f"the disclosure {digest} belongs to no event")
+    if count > len(first):
+        found.add(None, Rule.STRAY, f"{count - len(first):,} more belong to no event")
+
+
+def _wanted(page: Page) -> list[Wanted]:
+    """Return position, digest and pointer of every sealed field, in order of the first two."""
+    wanted = []
+    for position, entry in enumerate(page.entries, start=page.first):
+        if entry is not None and entry.startswith(_SEALED):
+            try:
+                pairs = orjson.loads(entry[7 : entry.index(b"}", 8) + 1])
+            except (orjson.JSONDecodeError, ValueError):
+                pairs = _parsed(entry)
+            wanted += sorted((position, str(digest).encode(), pointer.encode())
+                             for pointer, digest in pairs.items())
+    return wanted
+
+
+def _parsed(entry: bytes) -> Mapping[str, str]:
+    try:
+        return parse(entry).get("_sd", {})  # type: ignore[no-any-return]  # parse has checked it
+    except BadEntry:
+        return {}  # the entry itself is a finding already
+
+
+def _all_in_order(
+    wanted: Sequence[Wanted], there: Sequence[tuple[int, bytes, bytes]]
+) -> bool:
+    if len(wanted) != len(there):
+        return False
+    try:
+        return all(
+            position == at and digest == key == digest_of(text) and _names(text, pointer)
+            for (position, digest, pointer), (at, key, text) in zip(wanted, there, strict=True)
+        )
+    except TypeError:
+        return False
+
+
+def digest_of(disclosure: bytes) -> bytes:
+    """Return base64url of the SHA-256 of a disclosure's text (RFC 9901, section 4.2.3)."""
+    return b2a_base64(sha256(disclosure).digest(), newline=False).translate(_TO_URL_SAFE, b"=")
+
+
+def _names(disclosure: bytes, pointer: bytes) -> bool:
+    """Return whether the disclosure is for that pointer: `["salt","pointer",value]`."""
+    try:
+        opened = a2b_base64(disclosure.translate(_FROM_URL_SAFE) + b"==")
+    except NoBase64:
+        return False
+    if opened.startswith(b'","' + pointer + b'",', 24):
+        return True
+    try:
+        _, named, _ = orjson.loads(opened)
+    except (orjson.JSONDecodeError, TypeError, ValueError):
+        return False
+    return bool(named == pointer.decode())
+
+
+def _one_by_one(
+    connection: sa.Connection,
+    page: Page,
+    wanted: Sequence[Wanted],
+    there: Sequence[tuple[int, Any, Any]],
+    found: Findings,
+) -> None:
+    """Compare what entries commit to with what stands in the table, and say what differs."""
+    pointers = {(position, digest): pointer for position, digest, pointer in wanted}
+    gone = dict(pointers)
+    for position, digest, text in there:
+        if not isinstance(digest, bytes) or not isinstance(text, bytes):
+            found.add(position, Rule.ALTERED, "a disclosure is no text")
+            continue
+        pointer = gone.pop((position, digest), None)
+        if pointer is None:
+            found.add(position, Rule.STRAY, f"the entry has no digest {_text(digest)}")
+        elif digest_of(text) != digest:
+            found.add(position, Rule.ALTERED,
+                      f"what stands for {_text(pointer)} is not what was recorded")
+        elif not _names(text, pointer):
+            found.add(position, Rule.ALTERED, f"what stands for {_text(pointer)} is for another")
+    _check_gone(connection, page, [(*key, pointer) for key, pointer in gone.items()], found)
+
+
+def _check_gone(
+    connection: sa.Connection, page: Page, gone: Sequence[Wanted], found: Findings
+) -> None:
+    """Add a finding for each disclosure that is gone and that no event says was erased."""
+    erased: dict[int, set[str]] = {}
+    for position, digest, pointer in gone:
+        if position not in erased:
+            erased[position] = _erased(connection, page, position)
+        if _text(digest) not in erased[position]:
+            found.add(position, Rule.MISSING,
+                      f"{_text(pointer)} is gone, and no event says that it was erased")
+
+
+def _erased(connection: sa.Connection, page: Page, position: int) -> set[str]:
+    """Return the digests of the event at a position that later events say were erased."""
+    entry = page.entries[position - page.first] or b""
+    try:
+        stream = parse(entry)["stream"]
+        later = read_later(connection, stream, ERASED, position)
+    except BadEntry:
+        return set()
+    digests: set[str] = set()
+    for _, raw in later:
+        at, named = _named(raw)
+        if at == position:
+            digests |= named
+    return digests
+
+
+def _named(entry: bytes) -> tuple[int | None, set[str]]:
+    """Return which event an erasure is about, and the digests that it names."""
+    try:
+        data = parse(entry)["data"]
+        return data["position"], {d for d in data["digests"] if isinstance(d, str)}
+    except (BadEntry, KeyError, TypeError):
+        return None, set()
+
+
+def _check_erasure(
+    connection: sa.Connection, position: int, entry: bytes, found: Findings
+) -> None:
+    """Check that what an erasure names was sealed in that event of its stream, and is gone."""
+    at, digests = _named(entry)
+    if at is None or not isinstance(at, int) or not 0 < at < position:
+        found.add(position, Rule.ERASURE, f"it names no earlier event: {shown(at)}")
+        return
+    rows = read_rows(connection, at, at)
+    held = _parsed(rows[0].entry) if rows and isinstance(rows[0].entry, bytes) else {}
+    if not rows or _stream(rows[0].entry) != _stream(entry):
+        found.add(position, Rule.ERASURE, f"position {at:,} is no event of its stream")
+    for digest in sorted(digests - {str(digest) for digest in held.values()}):
+        found.add(position, Rule.ERASURE, f"position {at:,} holds no digest {shown(digest)}")
+    for _, digest_there, _ in read_disclosures(connection, at, at):
+        if _text(digest_there) in digests:
+            found.add(position, Rule.ERASURE,
+                      f"{_text(digest_there)} of position {at:,} is not erased but there")
+
+
+def _stream(entry: object) -> str | None:
+    try:
+        return str(parse(entry)["stream"]) if isinstance(entry, bytes) else None
+    except BadEntry:
+        return None
+
+
+def _text(raw: object) -> str:
+    return raw.decode("utf-8", "backslashreplace") if isinstance(raw, bytes) else str(raw)

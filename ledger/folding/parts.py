@@ -1,0 +1,123 @@
+"""Folding a part of the ledger: all streams of one category between two names.
+
+Takes a connection and a Part; hands on Folded: the rows, or where they differ from the live tables.
+A part can be folded in any process; every part can be folded on its own.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+
+import sqlalchemy as sa
+
+from ledger.events import RecordedEvent
+from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, differences
+from ledger.projections.projection import CannotApply, Fold, Projection, Row, Rows
+from ledger.store.read import read_between, stream_marks
+
+EVENTS = 4_000
+"""Events in a part, about; any number gives the same rows. More need more memory, not less time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The streams of one category whose names lie in (after, until]; None: to the last."""
+
+    category: str
+    after: str
+    until: str | None
+    up_to: int
+    """The last position that counts."""
+    compare: bool
+    """Whether to compare with the live tables, which hold what was so at that position."""
+    projections: frozenset[str]
+    """The names of those that it is folded for; all of them read the category."""
+
+
+@dataclass(slots=True)
+class Drifted:
+    """Where the live tables of one projection differ from the events."""
+
+    count: int = 0
+    named: list[Drift] = field(default_factory=list)
+    """The first of them."""
+    streams: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Folded:
+    """What folding a part gave."""
+
+    events: int
+    rows: Rows
+    """By table; empty where they were compared."""
+    counts: dict[str, int]
+    """Rows by projection."""
+    stalls: dict[str, CannotApply]
+    """By projection."""
+    drifted: dict[str, Drifted] = field(default_factory=dict)
+    """By projection; those without a difference are left out."""
+
+
+def parts(
+    connection: sa.Connection, projections: Sequence[Projection], up_to: int, *, compare: bool
+) -> Iterator[Part]:
+    """Yield the parts of each category in order of stream; together they leave no name out."""
+    for category in sorted({projection.category for projection in projections}):
+        names = frozenset(p.name for p in projections if p.category == category)
+        after = ""
+        for mark in stream_marks(connection, category, EVENTS):
+            yield Part(category, after, mark, up_to, compare, names)
+            after = mark
+        yield Part(category, after, None, up_to, compare, names)
+
+
+def fold_part(
+    connection: sa.Connection, projections: Sequence[Projection], part: Part
+) -> Folded:
+    """Fold the streams of a part for those of the projections that it names."""
+    asked = [projection for projection in projections if projection.name in part.projections]
+    events = read_between(connection, part.category, part.after, part.until, part.up_to)
+    folded = fold_streams(asked, events)
+    if part.compare:
+        for projection in asked:
+            drifted = _compared(connection, projection, part, folded.rows)
+            if drifted.count:
+                folded.drifted[projection.name] = drifted
+        folded.rows = {}
+    return folded
+
+
+def fold_streams(
+    projections: Sequence[Projection], events: Iterable[RecordedEvent]
+) -> Folded:
+    """Fold events that come stream by stream."""
+    fold = Fold(projections)
+    count = 0
+
+    def counted() -> Iterator[RecordedEvent]:
+        nonlocal count
+        for event in events:
+            count += 1
+            yield event
+
+    for stream, of_stream in groupby(counted(), key=attrgetter("stream")):
+        fold.take(stream, of_stream)
+    counts = {p.name: sum(len(fold.rows[table.name]) for table in p.tables) for p in projections}
+    return Folded(count, fold.rows, counts, fold.stalls)
+
+
+def _compared(
+    connection: sa.Connection, projection: Projection, part: Part, rebuilt: Rows
+) -> Drifted:
+    live: dict[str, list[Row]] = {table.name: [] for table in projection.tables}
+    for table, row in AnswerTables(projection).read(connection, part.after, part.until):
+        live[table].append(row)
+    drifted = Drifted()
+    for drift in differences(projection, live, rebuilt):
+        drifted.count += 1
+        drifted.streams.add(drift.key["stream"])
+        if drifted.count <= EXAMPLES:
+            drifted.named.append(drift)
+    return drifted

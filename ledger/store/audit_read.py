@@ -1,0 +1,214 @@
+"""Reading for the audit: pages of stored rows as bytes, by the driver alone.
+
+Takes a connection (from `connect.reading`) and a range of positions; hands on rows as they are
+stored, undecoded and unbelieved. The audit reads every event there is: SQLAlchemy's result would
+cost more than the hashing. Text comes as bytes, so that a damaged one can still be looked at.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+PageRow = tuple[bytes, bytes, bytes, bytes]
+"""entry, leaf_hash, and two pieces of the entry's end as the derived columns have it: all that
+stands before the value of `recorded_by`, and all that stands after it."""
+
+AT_PLACE = slice(-44, -17)
+"""Where `recorded_at` stands in the first of those pieces."""
+
+_COLUMNS = ("id", "stream", "stream_version", "type", "type_version", "recorded_at")
+_PLACEHOLDER = {"sqlite": "?", "postgresql": "%s"}
+
+
+class EventRow(NamedTuple):
+    """One row of `events`, every value as it was found: text as bytes, or what stands there."""
+
+    position: Any
+    id: Any
+    stream: Any
+    stream_version: Any
+    type: Any
+    type_version: Any
+    recorded_at: Any
+    entry: Any
+    leaf_hash: Any
+
+
+class HeadRow(NamedTuple):
+    """The row of `tree_head`."""
+
+    size: int
+    root: bytes
+    frontier: bytes
+    recorded_at: str
+
+
+def read_ends(connection: sa.Connection) -> tuple[int, int]:
+    """Return the first and the last position; 1 and 0 where there is no event."""
+    first, last = _rows(connection, "SELECT min(position), max(position) FROM events")[0]
+    return (1, 0) if last is None else (first, last)
+
+
+def read_head_row(connection: sa.Connection) -> HeadRow | None:
+    """Return the row of tree_head; None where it is gone."""
+    rows = _rows(connection, "SELECT size, root, frontier, recorded_at FROM tree_head")
+    return HeadRow(*rows[0]) if rows else None
+
+
+def read_page(connection: sa.Connection, first: int, last: int) -> list[PageRow]:
+    """Return the rows at these positions, in their order; fewer where positions are missing."""
+    return _rows(connection, _PAGE[connection.dialect.name], (first, last))
+
+
+def read_rows(connection: sa.Connection, first: int, last: int) -> list[EventRow]:
+    """Return whole rows at these positions, to look at one by one."""
+    found = _rows(connection, _WHOLE[connection.dialect.name], (first, last))
+    return [EventRow(*row) for row in found]
+
+
+def read_leaves(connection: sa.Connection, first: int, last: int) -> list[tuple[int, bytes]]:
+    """Return position and leaf_hash at these positions, in their order."""
+    sql = "SELECT position, leaf_hash FROM events WHERE position BETWEEN {0} AND {0} ORDER BY 1"
+    return _rows(connection, _filled(connection, sql), (first, last))
+
+
+def read_disclosures(
+    connection: sa.Connection, first: int, last: int
+) -> list[tuple[int, bytes, bytes]]:
+    """Return position, digest and disclosure at these positions, in order of both."""
+    return _rows(connection, _DISCLOSURES[connection.dialect.name], (first, last))
+
+
+def read_strays(
+    connection: sa.Connection, size: int, limit: int
+) -> tuple[int, list[tuple[int, str]]]:
+    """Return how many disclosures stand at positions without event outside of 1 to size.
+
+    With them position and digest of the first.
+    """
+    sql = (
+        " FROM disclosures d WHERE (d.position < 1 OR d.position > {0})"
+        " AND NOT EXISTS (SELECT 1 FROM events e WHERE e.position = d.position)"
+    )
+    count = _rows(connection, _filled(connection, f"SELECT count(*){sql}"), (size,))[0][0]
+    first = f"SELECT d.position, d.digest{sql} ORDER BY 1, 2 LIMIT {{0}}"
+    return count, _rows(connection, _filled(connection, first), (size, limit)) if count else []
+
+
+def read_later(
+    connection: sa.Connection, stream: str, type: str, after: int
+) -> list[tuple[int, bytes]]:
+    """Return position and entry of the events of one type in one stream after a position."""
+    sql = ("SELECT position, entry FROM events WHERE stream = {0} AND type = {0}"
+           " AND position > {0} ORDER BY 1")
+    return _rows(connection, _filled(connection, sql), (stream, type, after))
+
+
+def read_gaps(
+    connection: sa.Connection, first: int, last: int, limit: int
+) -> list[tuple[int, str, int]]:
+    """Return position, stream and stream_version of events that do not follow their stream's last.
+
+    Sound where `is_unique` says so of stream and stream_version. The whole log is one pass over an
+    index; a part of it costs one look-up an event.
+    """
+    sql = (
+        "SELECT a.position, a.stream, a.stream_version FROM events a"
+        " WHERE {{where}}a.stream_version <> 1 AND NOT EXISTS (SELECT 1 FROM events b"
+        " WHERE b.stream = a.stream AND b.stream_version = a.stream_version - 1"
+        " AND b.position < a.position AND a.stream_version > 1) ORDER BY +a.position LIMIT {0}"
+    )
+    sql = _filled(connection, sql)
+    if first == 1:
+        # The plus keeps SQLite off the table: all that is asked for stands in an index.
+        whole = "+a.position <= {0} AND "
+        return _rows(connection, sql.format(where=_filled(connection, whole)), (last, limit))
+    part = _filled(connection, "a.position BETWEEN {0} AND {0} AND ")
+    return _rows(connection, sql.format(where=part), (first, last, limit))
+
+
+def read_repeated(
+    connection: sa.Connection, columns: Sequence[str], last: int, limit: int
+) -> list[tuple[int, int]]:
+    """Return first and second position of events that share these columns.
+
+    One look at the catalog where a unique index forbids it; a pass over the log where it is gone.
+    """
+    if _is_unique(connection, columns):
+        return []
+    names = ", ".join(columns)
+    sql = (f"SELECT min(position), max(position) FROM events WHERE position <= {{0}}"
+           f" GROUP BY {names} HAVING count(*) > 1 ORDER BY 1 LIMIT {{0}}")
+    return _rows(connection, _filled(connection, sql), (last, limit))
+
+
+def _is_unique(connection: sa.Connection, columns: Sequence[str]) -> bool:
+    inspector = sa.inspect(connection)
+    constraints = [c["column_names"] for c in inspector.get_unique_constraints("events")]
+    indexes = [i["column_names"] for i in inspector.get_indexes("events") if i["unique"]]
+    return list(columns) in constraints or list(columns) in indexes
+
+
+def _rows(connection: sa.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+    """Return all rows of a statement; raises SQLAlchemy's DBAPIError."""
+    driver = connection.dialect.loaded_dbapi
+    raw = connection.connection
+    # In binary form a bytea is not spelled out in hexadecimal on its way.
+    cursor: Any = (
+        raw.cursor() if connection.dialect.name == "sqlite"
+        else raw.cursor(binary=True)
+    )
+    try:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall())
+    except driver.Error as failure:
+        if connection.dialect.is_disconnect(failure, raw, cursor):
+            connection.invalidate(failure)
+        raise exc.DBAPIError.instance(sql, None, failure, driver.Error) from failure
+    finally:
+        cursor.close()
+
+
+def _filled(connection: sa.Connection, sql: str) -> str:
+    return sql.format(_PLACEHOLDER[connection.dialect.name])
+
+
+def _page_sql(raw: str, holder: str) -> str:
+    """Return the statement of a page; `raw` makes bytes of a text."""
+    before = (
+        """'},"format":"incident-ledger/1","id":"' || id || '","recorded_at":"'"""
+        """ || recorded_at || '","recorded_by":"'"""
+    )
+    after = (
+        """'","stream":"' || stream || '","stream_version":' || stream_version"""
+        """ || ',"type":"' || type || '","type_version":' || type_version || '}'"""
+    )
+    return (
+        f"SELECT entry, leaf_hash, {raw.format(before)}, {raw.format(after)} FROM events"
+        f" WHERE position BETWEEN {holder} AND {holder} ORDER BY position"
+    )
+
+
+def _whole_sql(raw: str, holder: str) -> str:
+    texts = {"id", "stream", "type", "recorded_at"}
+    columns = ", ".join(raw.format(name) if name in texts else name for name in _COLUMNS)
+    return (
+        f"SELECT position, {columns}, entry, leaf_hash FROM events"
+        f" WHERE position BETWEEN {holder} AND {holder} ORDER BY position"
+    )
+
+
+def _disclosures_sql(raw: str, holder: str) -> str:
+    columns = ", ".join(raw.format(name) for name in ("digest", "disclosure"))
+    return (
+        f"SELECT position, {columns} FROM disclosures"
+        f" WHERE position BETWEEN {holder} AND {holder} ORDER BY position, disclosures.digest"
+    )
+
+
+_RAW = {"sqlite": ("CAST({} AS BLOB)", "?"), "postgresql": ("convert_to({}, 'UTF8')", "%s")}
+_PAGE = {name: _page_sql(*words) for name, words in _RAW.items()}
+_WHOLE = {name: _whole_sql(*words) for name, words in _RAW.items()}
+_DISCLOSURES = {name: _disclosures_sql(*words) for name, words in _RAW.items()}
