@@ -137,10 +137,9 @@ def read_between(
 
     Each stream in order of stream_version; until None: to the last one. In constant memory.
     """
-    last = sa.true() if until is None else _events.stream <= until
     query = (
         sa.select(_events.position, _events.entry)
-        .where(_in_category(category), _events.stream > after, last, _events.position <= up_to)
+        .where(*_between(category, after, until), _events.position <= up_to)
         .order_by(_events.stream, _events.stream_version)
     )
     options = {"stream_results": True, "max_row_buffer": page}
@@ -158,7 +157,7 @@ def stream_marks(connection: sa.Connection, category: str, events: int) -> Itera
     while True:
         query = (
             sa.select(_events.stream)
-            .where(_in_category(category), _events.stream > mark)
+            .where(*_between(category, mark, None))
             .order_by(_events.stream)
             .offset(events - 1)
             .limit(1)
@@ -234,6 +233,14 @@ def _conditions(selection: Selection) -> Iterator[sa.ColumnElement[bool]]:
         yield _in_category(selection.category)
     if selection.types is not None:
         yield _events.type.in_(selection.types)
+
+
+def _between(
+    category: str, after: str, until: str | None
+) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """One bound from below and one from above: of two, an index may be entered at the wrong one."""
+    until = f"{category}0" if until is None else until
+    return _events.stream > max(after, f"{category}/"), _events.stream <= until
 
 
 def _in_category(category: str) -> sa.ColumnElement[bool]:
