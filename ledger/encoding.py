@@ -157,10 +157,11 @@ def encode(
     return raw, digests
 
 
-def decode(position: int, raw: bytes, disclosures: Mapping[str, str]) -> RecordedEvent:
+def decode(position: int, raw: bytes, disclosures: Mapping[str, str] | None) -> RecordedEvent:
     """Return the event in an entry, upcast, its personal fields put back: inverse of `encode`.
 
-    A sealed field whose disclosure is gone reads `[erased]`. Raises BadEntry.
+    A sealed field whose disclosure is gone reads `[erased]`; without disclosures at all (None) the
+    sealed fields are left out, as they are in the entry. Raises BadEntry.
     """
     entry = parse(raw)
     try:
@@ -169,9 +170,13 @@ def decode(position: int, raw: bytes, disclosures: Mapping[str, str]) -> Recorde
         raise BadEntry(f"{type(refusal).__name__} {refusal}") from None
 
 
-def _decoded(position: int, entry: Data, disclosures: Mapping[str, str]) -> RecordedEvent:
+def _decoded(
+    position: int, entry: Data, disclosures: Mapping[str, str] | None
+) -> RecordedEvent:
     data = entry["data"]
-    erased = _unseal(data, entry["_sd"], disclosures) if "_sd" in entry else ()
+    erased: tuple[str, ...] = ()
+    if disclosures is not None and "_sd" in entry:
+        erased = _unseal(data, entry["_sd"], disclosures)
     version, data = upcast(entry["type"], entry["type_version"], data)
     return RecordedEvent(
         position,
@@ -334,20 +339,20 @@ def _masked(data: Any, path: list[str]) -> Any:
     return {**data, step: _masked(data[step], rest) if rest else ERASED}
 
 
-def _check_domain(value: object) -> None:
+def _check_domain(value: Any) -> None:
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return
     if kind is int:
-        if not -SAFE_INTEGER <= value <= SAFE_INTEGER:  # type: ignore[operator]
+        if not -SAFE_INTEGER <= value <= SAFE_INTEGER:
             raise BadValue(value, "a whole number within 2^53 - 1")
     elif kind is dict:
-        for name, inner in value.items():  # type: ignore[attr-defined]
+        for name, inner in value.items():
             if type(name) is not str or not name.isascii():
                 raise BadValue(name, "ASCII text as a key")
             _check_domain(inner)
     elif kind is list:
-        for inner in value:  # type: ignore[attr-defined]
+        for inner in value:
             _check_domain(inner)
     else:
         raise BadValue(value, "text, a whole number, true, false, null, a list or a mapping")

@@ -324,7 +324,7 @@ def _take_in(
     with connection.begin_nested() as savepoint:
         for start in range(0, len(names), STREAMS):
             some = names[start : start + STREAMS]
-            streams = read_streams(connection, some, up_to)
+            streams = read_streams(connection, some, up_to, personal=False)
             folded = fold_streams([projection], chain.from_iterable(streams.values()))
             work.heed(folded)
             into.forget(connection, some)

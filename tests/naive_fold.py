@@ -77,8 +77,9 @@ def in_columns(
     name, pairs = row
     (table,) = (table for table in projection.tables if table.name == name)
     named = {**dict(pairs), "stream": stream, "position_from": since, "position_until": until}
-    assert named.keys() == set(table.c.keys())
-    return name, tuple(named[column] for column in table.c.keys())  # noqa: SIM118
+    columns = [column.name for column in table.c]
+    assert named.keys() == set(columns)
+    return name, tuple(named[column] for column in columns)
 
 
 def standing(stream: str, events: Sequence[RecordedEvent]) -> Development:

@@ -95,9 +95,15 @@ def test_every_selection(engine: sa.Engine, log: list[RecordedEvent]) -> None:
     assert len(seen) > 3
 
 
+def unnamed(event: RecordedEvent) -> RecordedEvent:
+    """The event as its entry has it, without personal fields."""
+    persons = [{k: v for k, v in p.items() if k != "name"} for p in event.data["persons"]]
+    return replace(event, data={**event.data, "persons": persons})
+
+
 @pytest.mark.parametrize("category", ["development", "developments", "tally", "never"])
 def test_a_category_by_stream(engine: sa.Engine, log: list[RecordedEvent], category: str) -> None:
-    """A category read by stream has each stream in one piece, in order, up to a position."""
+    """A category read by stream has each stream in one piece, in order, and no name in it."""
     wanted = [event for event in log if event.stream.split("/")[0] == category]
     wanted.sort(key=lambda event: (event.stream.encode(), event.stream_version))
 
@@ -105,7 +111,7 @@ def test_a_category_by_stream(engine: sa.Engine, log: list[RecordedEvent], categ
         with reading(engine) as connection:
             got = list(read_between(connection, category, "", None, up_to, page=page))
             changed = changed_streams(connection, category, 20, up_to)
-        assert got == [event for event in wanted if event.position <= up_to]
+        assert got == [unnamed(event) for event in wanted if event.position <= up_to]
         assert changed == sorted({event.stream for event in got if event.position > 20})
 
 

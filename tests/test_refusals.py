@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from ledger.cli.main import ledger
 from ledger.store.connect import connect, reading
 from ledger.store.read import read_head
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "kind": "PrisonersReleased",
     "development": "by-release",
     "when": "2025-12-13",
@@ -47,7 +48,7 @@ def line(base: dict[str, object] = GOOD, /, **changes: object) -> bytes:
 
 def provenance(**changes: object) -> bytes:
     """A report whose provenance is changed."""
-    return line(provenance={**GOOD["provenance"], **changes})  # type: ignore[dict-item]
+    return line(provenance={**GOOD["provenance"], **changes})
 
 
 def raw(text: str) -> bytes:

@@ -34,6 +34,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
 _DIGEST = re.compile("[A-Za-z0-9_-]{43}")
 # Where the quick look may be wrong the slow one is taken: a float, or a key that is not ASCII.
 _PERHAPS_FLOAT = re.compile(rb"[:,\[]-?[0-9]+[.eE]")
+_AFTER_DATA = b'},"format":"'
 _PERHAPS_ODD_KEY = re.compile(rb'[\x80-\xff][^"]*":')
 
 
@@ -183,8 +184,9 @@ def misformed(entry: bytes) -> str | None:
 
 def again(entry: bytes, fields: Data) -> bytes:
     """Return the canonical bytes of what was parsed from the entry; raises BadValue."""
+    end = entry.rfind(_AFTER_DATA)  # behind it stands a time, which looks like a float
     doubtful = not entry.isascii() and (b"\\" in entry or _PERHAPS_ODD_KEY.search(entry))
-    if doubtful or _PERHAPS_FLOAT.search(entry):
+    if end < 0 or doubtful or _PERHAPS_FLOAT.search(entry, 0, end):
         return canonical(fields)
     try:
         return orjson.dumps(fields, option=orjson.OPT_SORT_KEYS | orjson.OPT_STRICT_INTEGER)

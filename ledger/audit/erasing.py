@@ -19,7 +19,6 @@ from ledger.encoding import compose, disclosed, parse
 from ledger.errors import BadReport, BadValue, Complaint, NotFound
 from ledger.events import Data
 from ledger.intake.recording import Writer
-from ledger.projections.releases import RELEASES
 from ledger.store.append import Receipt, append
 from ledger.store.connect import writing
 from ledger.store.erase import (
@@ -77,8 +76,6 @@ class Erasure:
     plan: Plan
     receipts: list[Receipt]
     """Of the PersonalDataErased events."""
-    changed: list[str]
-    """Developments whose numbers rested on a name that told two persons apart."""
     written: bool
 
 
@@ -96,18 +93,15 @@ def erase(
     with writing(engine) as connection:
         plan = find(connection)
         _check_says_nothing({"reason": reason, "basis": basis}, plan.values)
-        numbers = _numbers(connection, plan)
         events = [
             compose("PersonalDataErased", stream, data, id=writer.new_id(), salts=writer.salts)
             for stream, data in _said(plan, reason, basis)
         ]
         receipts = append(connection, events, recorded_by=writer.name, clock=writer.clock)
         erase_disclosures(connection, ((one.position, one.digest) for one in plan.fields))
-        after = _numbers(connection, plan)
-        changed = [stream for stream in numbers if numbers[stream] != after[stream]]
         if dry_run:
-            connection.get_transaction().rollback()  # type: ignore[union-attr]  # it is open
-    return Erasure(plan, receipts, changed, not dry_run)
+            connection.rollback()
+    return Erasure(plan, receipts, not dry_run)
 
 
 def by_person(person: str, *, keep_notes: bool = False) -> Find:
@@ -348,15 +342,6 @@ def _check_says_nothing(said: Mapping[str, str], values: Iterable[str]) -> None:
         if any(len(line) >= SHORTEST and line in _plain(words) for line in lines):
             why = "repeats what is erased, wanted words that may stay in the record for ever"
             raise BadReport([Complaint(name, why)])
-
-
-def _numbers(connection: sa.Connection, plan: Plan) -> dict[str, Any]:
-    """Return what the affected developments add up to, as `releases` counts."""
-    names = {one.stream for one in plan.fields if one.stream.startswith("development/")}
-    return {
-        name: RELEASES.rows(fold(name, events))
-        for name, events in read_streams(connection, names).items()
-    }
 
 
 def _text(value: Any) -> str:

@@ -77,7 +77,8 @@ def _wanted(page: Page) -> list[Wanted]:
 
 def _parsed(entry: bytes) -> Mapping[str, str]:
     try:
-        return parse(entry).get("_sd", {})  # type: ignore[no-any-return]  # parse has checked it
+        sealed: dict[str, str] = parse(entry).get("_sd", {})
+        return sealed
     except BadEntry:
         return {}  # the entry itself is a finding already
 

@@ -88,7 +88,7 @@ def record(
                 on_progress(outcome)
             outcome.written = not dry_run and (keep_going or not outcome.refusals)
             if not outcome.written:
-                connection.get_transaction().rollback()  # type: ignore[union-attr]  # it is open
+                connection.rollback()
         first = next(chunks, None)
     return outcome
 

@@ -6,9 +6,9 @@ counts as at most one in each place. Another data set codes by rules of its own,
 its own.
 """
 
-from collections.abc import Iterator
+from collections import Counter
 from datetime import date, timedelta
-from itertools import product
+from itertools import chain, product
 
 import sqlalchemy as sa
 
@@ -43,17 +43,17 @@ def rows(development: Development) -> Said:
     """Return the rows of one development, as it stands."""
     said: dict[tuple[str, Key], Values] = {}
     for (dataset, stage), reports in _alike(development.live).items():
-        codings = [set(_codings(report)) for report in reports]
+        counted = Counter(chain.from_iterable(map(_codings, reports)))
         months = _months(reports)
-        everywhere = set.intersection(*codings)
-        for month, coding in product(months, set.union(*codings)):
-            said["coded_events", (dataset, stage, month, *coding)] = {
-                "valid_from": months[month][0],
-                "valid_until": months[month][1],
-                "low": int(len(months) == 1 and coding in everywhere),
-                "high": 1,
-                "reports": sum(coding in coded for coded in codings),
-            }
+        for month, (first, last) in months.items():
+            for coding, said_by in counted.items():
+                said["coded_events", (dataset, stage, month, *coding)] = {
+                    "valid_from": first,
+                    "valid_until": last,
+                    "low": int(len(months) == 1 and said_by == len(reports)),
+                    "high": 1,
+                    "reports": said_by,
+                }
     return said
 
 
@@ -71,14 +71,12 @@ def _alike(live: tuple[Report, ...]) -> dict[tuple[str, str], list[Report]]:
     return groups
 
 
-def _codings(report: Report) -> Iterator[Coding]:
-    """Yield every pair of a source and a target that the report codes, with the code root."""
-    actors: dict[str, list[str]] = {"source": [], "target": []}
-    for actor in report.data["actors"]:
-        actors.setdefault(actor["role"], []).append(actor["code"])
-    root = code_root(report.data["code"])
-    for source, target in product(actors["source"] or [UNSTATED], actors["target"] or [UNSTATED]):
-        yield source, target, root
+def _codings(report: Report) -> set[Coding]:
+    """Return every pair of a source and a target that the report codes, with the code root."""
+    actors = report.data["actors"]
+    sources = [actor["code"] for actor in actors if actor["role"] == "source"] or [UNSTATED]
+    targets = [actor["code"] for actor in actors if actor["role"] == "target"] or [UNSTATED]
+    return set(product(sources, targets, [code_root(report.data["code"])]))
 
 
 def _months(reports: list[Report]) -> dict[str, Days]:

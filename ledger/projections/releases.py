@@ -13,7 +13,6 @@ import sqlalchemy as sa
 
 from ledger.bounds import UNSTATED, Bounded, Bounds, Claim, Person, bound
 from ledger.developments import Development, Report
-from ledger.encoding import ERASED
 from ledger.events import Data
 from ledger.kinds.fields import FOREIGN
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
@@ -170,11 +169,12 @@ def _bounds(count: Data) -> Bounds:
 
 
 def _person(person: Data) -> Person:
-    """Return the person by stream, else by name; an erased name makes somebody without one."""
-    name = person.get("name", ERASED)
-    key = person.get("person") or (None if name == ERASED else " ".join(name.casefold().split()))
+    """Return the person by stream; without one, somebody who may be anybody on another list.
+
+    Never by name: a name can be erased, and no number may change with it.
+    """
     codes = {country["code"] for country in person["citizenships"]}
-    return Person(key, frozenset(codes - {UNKNOWN}))
+    return Person(person.get("person"), frozenset(codes - {UNKNOWN}))
 
 
 RELEASES = Projection(

@@ -106,9 +106,16 @@ def read_time(connection: sa.Connection, position: int) -> datetime:
 
 
 def read_streams(
-    connection: sa.Connection, streams: Iterable[str], up_to: int | None = None
+    connection: sa.Connection,
+    streams: Iterable[str],
+    up_to: int | None = None,
+    *,
+    personal: bool = True,
 ) -> dict[str, list[RecordedEvent]]:
-    """Return the events of several streams, by stream; one without events has an empty list."""
+    """Return the events of several streams, by stream; one without events has an empty list.
+
+    Without `personal` the personal fields are left out.
+    """
     names = sorted(set(streams))
     found: dict[str, list[RecordedEvent]] = {name: [] for name in names}
     last = sa.true() if up_to is None else _events.position <= up_to
@@ -118,7 +125,10 @@ def read_streams(
         .order_by(_events.position)
     )
     rows = connection.execute(query).all()
-    events = _decoded(connection, [(row.position, row.entry) for row in rows])
+    entries = [(row.position, row.entry) for row in rows]
+    events = (
+        _decoded(connection, entries) if personal else (decode(*one, None) for one in entries)
+    )
     for row, event in zip(rows, events, strict=True):
         found[row.stream].append(event)
     return found
@@ -135,7 +145,8 @@ def read_between(
 ) -> Iterator[RecordedEvent]:
     """Yield the events of a category's streams whose names lie in (after, until], by stream.
 
-    Each stream in order of stream_version; until None: to the last one. In constant memory.
+    Each stream in order of stream_version; until None: to the last one. In constant memory, and
+    without personal fields: who reads streams to fold them has no use for a name.
     """
     query = (
         sa.select(_events.position, _events.entry)
@@ -145,7 +156,7 @@ def read_between(
     options = {"stream_results": True, "max_row_buffer": page}
     with connection.execute(query, execution_options=options) as result:
         for rows in result.partitions(page):
-            yield from _decoded(connection, [(row[0], row[1]) for row in rows])
+            yield from (decode(position, entry, None) for position, entry in rows)
 
 
 def stream_marks(connection: sa.Connection, category: str, events: int) -> Iterator[str]:

@@ -143,11 +143,6 @@ def _report(done: Erasure, left: str | None, format: str, engine: sa.Engine) -> 
 
 
 def _notes(done: Erasure) -> Iterator[str]:
-    if done.changed:
-        yield (
-            f"the numbers of {', '.join(done.changed)} change: a name without a person's stream"
-            " told two persons apart; catch up the projections"
-        )
     if done.plan.mentions:
         at = sorted({one.position for one in done.plan.mentions})
         yield (
@@ -165,7 +160,6 @@ def _as_data(done: Erasure, left: str | None) -> dict[str, Any]:
         "persons": list(done.plan.persons),
         "fields": [_place(one) for one in done.plan.fields],
         "mentions": [_place(one) for one in done.plan.mentions],
-        "numbers_changed": done.changed,
         "files_clean": left is None if done.written else None,
     }
 
