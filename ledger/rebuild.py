@@ -11,16 +11,17 @@ crash at any point leaves the old tables serving, and the next rebuild begins cl
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import chain
 
 import sqlalchemy as sa
 
 from ledger.errors import CouldNot
-from ledger.folding.parts import EVENTS, Folded, Part, fold_streams, parts
-from ledger.folding.processes import FoldParts, folding
+from ledger.folding import EVENTS, Folded, fold_part, fold_streams, parts
+from ledger.processes import in_order
 from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, put_in_place
 from ledger.projections.projection import Projection
 from ledger.store.append import Clock, format_time
@@ -128,10 +129,10 @@ def rebuild_all(
                 why = "it was never built; `ledger projections rebuild` builds it"
                 raise CouldNot(f"check {work.projection.name}", why)
         several = workers if head >= WORTH_PROCESSES else 1
-        with folding(engine, projections, several) as fold_parts:
-            _compare(engine, fold_parts, works, on_progress)
-            if not check:
-                _fill(engine, fold_parts, [w for w in works if w.is_made_anew], head, on_progress)
+        folding = _Folding(engine, projections, several, on_progress)
+        _compare(folding, works)
+        if not check:
+            _fill(folding, [work for work in works if work.is_made_anew], head)
         for work in works:
             with changing(engine) as connection:
                 if not check:
@@ -225,67 +226,65 @@ def _advance(engine: sa.Engine, work: _Work, head: int) -> None:
             _write_checkpoint(connection, work, served.rebuilt_at)
 
 
-def _compare(
-    engine: sa.Engine, fold_parts: FoldParts, works: Iterable[_Work], on_progress: OnProgress
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Folding:
+    """How streams are folded for the projections: by how many processes, and who is told."""
+
+    engine: sa.Engine
+    projections: Sequence[Projection]
+    workers: int
+    on_progress: OnProgress
+
+    def every_part(self, works: Sequence[_Work], up_to: int, *, compare: bool) -> Iterator[Folded]:
+        """Yield what folding gives, part by part, for these projections up to a position."""
+        with reading(self.engine) as connection:
+            asked = [work.projection for work in works]
+            every = list(parts(connection, asked, up_to, compare=compare))
+        fold = partial(fold_part, tuple(self.projections))
+        with closing(in_order(self.engine, fold, every, self.workers)) as folded_parts:
+            for folded in folded_parts:
+                for work in works:
+                    work.heed(folded)
+                yield folded
+                self.on_progress(folded.events)
+
+
+def _compare(folding: _Folding, works: Sequence[_Work]) -> None:
     """Fold up to each checkpoint and note where the live tables differ; one pass a position."""
     at: dict[int, list[_Work]] = {}
     for work in works:
         if work.served is not None:
             at.setdefault(work.served.position, []).append(work)
     for position, together in at.items():
-        for folded in fold_parts(_parts(engine, together, position, compare=True)):
-            for work in together:
-                work.heed(folded)
-            on_progress(folded.events)
+        for _ in folding.every_part(together, position, compare=True):
+            pass
     for work in works:
         if work.stalled_before(work.run.position):  # then it cannot say what should be there
             work.run.drift, work.run.drifts, work.drifted = 0, [], set()
 
 
-def _fill(
-    engine: sa.Engine,
-    fold_parts: FoldParts,
-    works: Sequence[_Work],
-    head: int,
-    on_progress: OnProgress,
-) -> None:
+def _fill(folding: _Folding, works: Sequence[_Work], head: int) -> None:
     """Fold every stream into tables on the side, up to the head or the first stall."""
-    _fill_up_to(engine, fold_parts, works, head, on_progress)
+    _fill_up_to(folding, works, head)
     for work in works:
         if work.run.stalled_at is not None:
             work.run.events = work.run.rows = 0
-            _fill_up_to(engine, fold_parts, [work], work.run.stalled_at - 1, on_progress)
+            _fill_up_to(folding, [work], work.run.stalled_at - 1)
 
 
-def _fill_up_to(
-    engine: sa.Engine,
-    fold_parts: FoldParts,
-    works: Sequence[_Work],
-    position: int,
-    on_progress: OnProgress,
-) -> None:
+def _fill_up_to(folding: _Folding, works: Sequence[_Work], position: int) -> None:
     """Reads and writes in turns: no transaction is long, and appends go on in between."""
     if not works:
         return
-    with changing(engine) as connection:
+    with changing(folding.engine) as connection:
         for work in works:
             work.side.make(connection)
             work.run.position = position
-    for folded in fold_parts(_parts(engine, works, position, compare=False)):
-        with changing(engine) as connection:
+    for folded in folding.every_part(works, position, compare=False):
+        with changing(folding.engine) as connection:
             for work in works:
-                work.heed(folded)
                 if work.projection.name in folded.counts:
                     work.side.write(connection, folded.rows)
-        on_progress(folded.events)
-
-
-def _parts(
-    engine: sa.Engine, works: Iterable[_Work], up_to: int, *, compare: bool
-) -> list[Part]:
-    with reading(engine) as connection:
-        return list(parts(connection, [w.projection for w in works], up_to, compare=compare))
 
 
 def _finish(connection: sa.Connection, work: _Work) -> None:

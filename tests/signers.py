@@ -139,11 +139,11 @@ STEPS: Mapping[str, tuple[str, int, bool]] = {
     "before it is remembered": ("ledger.audit.heads.HeadStore.add", 1, False),
     "in the midst of remembering": (INSERT, 1, True),
     "after it is remembered": ("ledger.audit.heads.HeadStore.add", 1, True),
-    "before the head's file is on disk": (f"{PUBLISHING}.os.fsync", 1, False),
-    "before the head's file has its name": (f"{PUBLISHING}.os.replace", 1, False),
-    "after the head's file": (f"{PUBLISHING}._write_whole", 1, True),
-    "before the checkpoint has its name": (f"{PUBLISHING}.os.replace", 2, False),
-    "after the checkpoint has its name": (f"{PUBLISHING}.os.replace", 2, True),
+    "before the head's file is on disk": (f"{FILES}.os.fsync", 1, False),
+    "before the head's file has its name": (f"{FILES}.os.replace", 1, False),
+    "after the head's file": (f"{PUBLISHING}._write", 1, True),
+    "before the checkpoint has its name": (f"{FILES}.os.replace", 2, False),
+    "after the checkpoint has its name": (f"{FILES}.os.replace", 2, True),
     "after the publication": (f"{SIGNING}._publish", 1, True),
 }
 """A step to the function or the statement that marks it, which call of it, and whether it is done

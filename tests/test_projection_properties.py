@@ -108,7 +108,7 @@ def batches_of(size: int) -> Iterator[None]:
     found = [
         f"{name}.{constant}"
         for name in sorted(sys.modules)
-        if name.startswith(("ledger.rebuild", "ledger.folding.", "ledger.projections."))
+        if name.startswith(("ledger.rebuild", "ledger.folding", "ledger.projections."))
         for constant in ("STREAMS", "EVENTS", "BATCH")
         if hasattr(sys.modules[name], constant)
     ]

@@ -11,11 +11,11 @@ import pytest
 import sqlalchemy as sa
 from recording import record_example, recorded, release
 
+from ledger import folding
 from ledger.book import now
 from ledger.developments import Development
 from ledger.errors import CouldNot
 from ledger.examples.shipped import example
-from ledger.folding import parts
 from ledger.projections.projection import Fold, Projection, Said, columns_of
 from ledger.projections.registry import PROJECTIONS
 from ledger.projections.releases import RELEASES, releases
@@ -91,7 +91,7 @@ def test_batch_size_never_matters(
 ) -> None:
     """The same rows come out of batches of any size."""
     record_example(engine, "wider")
-    monkeypatch.setattr(parts, "EVENTS", size)
+    monkeypatch.setattr(folding, "EVENTS", size)
     monkeypatch.setattr("ledger.rebuild.EVENTS", size)
     monkeypatch.setattr("ledger.rebuild.STREAMS", size)
 
@@ -345,7 +345,7 @@ def test_several_processes_give_the_same_rows(
 ) -> None:
     """Folded by three processes or by this one, first build or comparison: the same tables."""
     record_example(engine, "wider")
-    monkeypatch.setattr(parts, "EVENTS", size)
+    monkeypatch.setattr(folding, "EVENTS", size)
     monkeypatch.setattr("ledger.rebuild.WORTH_PROCESSES", 0)
 
     built = rebuild_all(engine, PROJECTIONS, now, workers=3)

@@ -6,14 +6,10 @@ at the same time and put together one after the other. A chunk is one transactio
 happens meanwhile is seen whole or not at all. The memory that is used does not depend on the log.
 """
 
-import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import islice
-from multiprocessing import get_context
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -22,7 +18,8 @@ from ledger.audit.entries import check_order, check_page
 from ledger.audit.findings import Findings
 from ledger.audit.sealed import check_sealed
 from ledger.merkle import Frontier, extend
-from ledger.store.connect import connect, reading
+from ledger.processes import WorkerDied, in_order
+from ledger.store.connect import reading
 
 CHUNK = 1 << 14
 """Leaves; a power of two, so that a chunk is a perfect subtree."""
@@ -75,42 +72,14 @@ def tasks(
 
 def check(engine: sa.Engine, work: Iterator[Task], workers: int) -> Iterator[Part]:
     """Yield the part of each task, in order; in this process, or in so many of its own."""
-    if workers == 1:
-        for task in work:
-            yield check_chunk(engine, task)
-        return
-    url = engine.url.render_as_string(hide_password=False)
-    # Spawned: a fork would take over connections and threads that it cannot use.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), _begin, (url,))
-    try:
-        ahead: deque[tuple[Task, Future[Part]]] = deque()
-        for task in islice(work, 2 * workers):
-            ahead.append((task, pool.submit(_check, task)))
-        while ahead:
-            task, future = ahead.popleft()
-            try:
-                part = future.result()
-                for following in islice(work, 1):
-                    ahead.append((following, pool.submit(_check, following)))
-            except BrokenProcessPool:  # killed, for want of memory or by somebody
-                yield Part(task.first - 1, failure="a process that was checking died")
-                return
-            yield part
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-_engine: list[sa.Engine] = []
-"""The engine of a worker process."""
-
-
-def _begin(url: str) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the process that waits for this one
-    _engine.append(connect(url))
-
-
-def _check(task: Task) -> Part:
-    return check_chunk(_engine[0], task)
+    reached = 0
+    with closing(in_order(engine, check_chunk, work, workers)) as checked:
+        try:
+            for part in checked:
+                yield part
+                reached = part.reached
+        except WorkerDied:
+            yield Part(reached, failure="a process that was checking died")
 
 
 def check_chunk(engine: sa.Engine, task: Task) -> Part:

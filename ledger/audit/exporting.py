@@ -7,7 +7,6 @@ before the stored leaf hashes were found to give the signed root, and no entry t
 its leaf. The checkpoint is written last: killed at any point, the next export goes on.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import sqlalchemy as sa
 from ledger.audit.proving import NotAsSigned
 from ledger.errors import CouldNot, LedgerError
 from ledger.merkle import extend, leaf_hash, root
+from ledger.store.files import holding, write_whole
 from ledger.store.leaves import read_leaf_hashes, read_raw_entries
 from ledger.tlog.head import Head
 from ledger.tlog.proof import stated_head
@@ -137,7 +137,7 @@ class _Folder:
     def write_checkpoint(self, note: str) -> None:
         """Publish the head: from here on the tiles up to it stay as they are."""
         if self.read(CHECKPOINT) != note.encode():
-            self._write(CHECKPOINT, note.encode(), sync=True)
+            self._write(CHECKPOINT, note.encode(), durable=True)
 
     def drop_outgrown(self, before: Head | None, size: int) -> None:
         """Remove partial tiles of the earlier head that are full now."""
@@ -146,17 +146,10 @@ class _Folder:
             if width_of(tile.level, tile.number, size) == WIDTH:
                 shutil.rmtree((self.folder / tile.path).parent, ignore_errors=True)
 
-    def _write(self, path: str, raw: bytes, sync: bool = False) -> None:
-        target, writing = self.folder / path, self.folder / WRITING
+    def _write(self, path: str, raw: bytes, *, durable: bool = False) -> None:
+        target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        with writing.open("wb") as file:
-            file.write(raw)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
-        writing.replace(target)
-        if sync:
-            _sync(target.parent)
+        write_whole(target, raw, self.folder / WRITING, durable=durable)
 
 
 def _head_in(tree: _Folder, head: Head, signed_root: SignedRoot) -> Head | None:
@@ -240,20 +233,8 @@ def _damaged(tree: _Folder) -> HoldsAnother:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Hold the folder against a second export, which would write the same file."""
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CouldNot(f"export to {folder}", "another export is writing there") from None
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with holding(folder, wait=False):
+            yield
+    except BlockingIOError:
+        raise CouldNot(f"export to {folder}", "another export is writing there") from None

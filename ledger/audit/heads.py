@@ -17,6 +17,7 @@ from sqlalchemy import exc
 
 from ledger.errors import CouldNot, LedgerError
 from ledger.store.connect import connect, file_of, place_of, reading, writing
+from ledger.store.files import sync_folder
 
 PRIVATE = 0o600
 """The mode of a new file: only who signs may change it."""
@@ -272,12 +273,3 @@ def _make_private(file: Path) -> None:
         return
     os.close(descriptor)
     sync_folder(file.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Return when the names in the folder are on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -9,14 +9,13 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol
 
-from ledger.audit.heads import Forked, HeadsLost, HeadStore, sync_folder
+from ledger.audit.heads import Forked, HeadsLost, HeadStore
 from ledger.errors import CouldNot
+from ledger.store.files import holding, write_whole
 from ledger.tlog.head import Head, open_head
 from ledger.tlog.note import BadNote, VerifierKey
 
@@ -61,15 +60,15 @@ class Folder:
         """
         each = self.path / "heads"
         each.mkdir(parents=True, exist_ok=True)
-        with _locked(self.path):
+        with holding(self.path, wait=True):
             published = self._published(key)
             after = 0 if published is None else published.size - 1
             note = None
             for known in heads.all(key.name, after):
                 note = known.note
-                _write_whole(each / str(known.size), note)
+                _write(each / str(known.size), note)
             if note is not None:
-                _write_whole(self.path / "checkpoint", note)
+                _write(self.path / "checkpoint", note)
 
     def _published(self, key: VerifierKey) -> Head | None:
         try:
@@ -116,28 +115,8 @@ def _end_of(file: IO[bytes]) -> str:
     return text or "it said nothing"
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Wait for the folder and hold it, against other processes that publish in it."""
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file that is on disk as a whole when it has its name; the same text is left alone."""
-    raw = text.encode()
-    if path.exists() and path.read_bytes() == raw:
-        return
-    unfinished = path.with_name(f".{path.name}.new")
-    with unfinished.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-    sync_folder(path.parent)
+def _write(path: Path, note: str) -> None:
+    """Write a note; one that is there already is left alone."""
+    raw = note.encode()
+    if not path.exists() or path.read_bytes() != raw:
+        write_whole(path, raw, path.with_name(f".{path.name}.new"))

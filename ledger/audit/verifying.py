@@ -124,7 +124,7 @@ def verify(
     signed = heads[-1].size if heads else 0
     stops = [*(head.size for head in heads), last]
     work = tasks(from_position, last, base, stops, 1 if deep else signed + 1)
-    workers = workers if last - from_position >= WORTH_IT and _is_shared(engine) else 1
+    workers = workers if last - from_position >= WORTH_IT else 1
     tree = _Tree(base, heads, found)
     tree.at(base.size, base)
     for part in check(engine, work, workers):
@@ -322,11 +322,6 @@ def _across(engine: sa.Engine, first: int, last: int, found: Findings) -> str | 
     except (exc.DBAPIError, exc.TimeoutError) as failure:
         return _words(failure)
     return None
-
-
-def _is_shared(engine: sa.Engine) -> bool:
-    """Return whether another process can open the database."""
-    return engine.dialect.name != "sqlite" or engine.url.database not in (None, "", ":memory:")
 
 
 def _words(failure: Exception) -> str:

@@ -1,6 +1,6 @@
 """Folding a part of the ledger: all streams of one category between two names.
 
-Takes a connection and a Part; hands on Folded: the rows, or where they differ from the live tables.
+Takes an engine and a Part; hands on Folded: the rows, or where they differ from the live tables.
 A part can be folded in any process; every part can be folded on its own.
 """
 
@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from ledger.events import RecordedEvent
 from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, differences
 from ledger.projections.projection import CannotApply, Fold, Projection, Row, Rows
+from ledger.store.connect import reading
 from ledger.store.read import read_between, stream_marks
 
 EVENTS = 4_000
@@ -73,19 +74,18 @@ def parts(
         yield Part(category, after, None, up_to, compare, names)
 
 
-def fold_part(
-    connection: sa.Connection, projections: Sequence[Projection], part: Part
-) -> Folded:
+def fold_part(projections: Sequence[Projection], engine: sa.Engine, part: Part) -> Folded:
     """Fold the streams of a part for those of the projections that it names."""
     asked = [projection for projection in projections if projection.name in part.projections]
-    events = read_between(connection, part.category, part.after, part.until, part.up_to)
-    folded = fold_streams(asked, events)
-    if part.compare:
-        for projection in asked:
-            drifted = _compared(connection, projection, part, folded.rows)
-            if drifted.count:
-                folded.drifted[projection.name] = drifted
-        folded.rows = {}
+    with reading(engine) as connection:
+        events = read_between(connection, part.category, part.after, part.until, part.up_to)
+        folded = fold_streams(asked, events)
+        if part.compare:
+            for projection in asked:
+                drifted = _compared(connection, projection, part, folded.rows)
+                if drifted.count:
+                    folded.drifted[projection.name] = drifted
+            folded.rows = {}
     return folded
 
 

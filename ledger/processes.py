@@ -1,0 +1,141 @@
+"""Work in several processes: tasks go out, what became of each comes back in order.
+
+Takes an engine, a function and tasks; hands on an answer for each task. With one worker, or a
+database that other processes cannot open, the work is done here. A worker is a fresh Python that
+imports what this one would (a fork would take over connections and threads that it cannot use, and
+`multiprocessing` would run the script that asked again). It is told over a pipe which database,
+which function and which tasks, and ends when the pipe does, however that comes about.
+"""
+
+import gc
+import pickle
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from queue import SimpleQueue
+from typing import IO, Any, TypeVar
+
+import sqlalchemy as sa
+
+from ledger.errors import CouldNot
+from ledger.store.connect import connect, file_of
+
+AHEAD = 2
+"""Tasks that each worker may be ahead of whoever takes the answers."""
+
+Task = TypeVar("Task")
+Answer = TypeVar("Answer")
+
+_WORKER = """import sys
+sys.path[:] = {path!r}
+from ledger.processes import serve
+serve(sys.stdin.buffer, sys.stdout.buffer)"""
+
+
+class WorkerDied(CouldNot):
+    """A worker process ended before its work did: killed, or short of memory."""
+
+    def __init__(self) -> None:
+        super().__init__("finish the work", "a worker process ended unexpectedly")
+
+
+def in_order(
+    engine: sa.Engine,
+    work: Callable[[sa.Engine, Task], Answer],
+    tasks: Iterable[Task],
+    workers: int,
+) -> Generator[Answer, None, None]:
+    """Yield what `work` returns for each task, in order; raises what it raises, and WorkerDied.
+
+    The function and the tasks must be picklable. Whoever does not take all answers closes the
+    generator, which ends the workers.
+    """
+    if workers < 2 or not is_shared(engine):
+        for task in tasks:
+            yield work(engine, task)
+        return
+    with ExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(workers))
+        idle: SimpleQueue[_Worker] = SimpleQueue()
+        for _ in range(workers):
+            idle.put(stack.enter_context(closing(_Worker(engine, work))))
+        waiting: deque[Future[Any]] = deque()
+        stack.callback(lambda: [future.cancel() for future in waiting])
+        for task in tasks:
+            waiting.append(pool.submit(_ask, idle, task))
+            if len(waiting) >= workers * AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def is_shared(engine: sa.Engine) -> bool:
+    """Return whether another process can open the database."""
+    return engine.dialect.name == "postgresql" or file_of(engine) is not None
+
+
+def serve(source: IO[bytes], answers: IO[bytes]) -> None:
+    """Be a worker: do the tasks that come in, until there are no more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
+    gc.disable()  # a third of the time: what the work makes has no cycles, and frees itself
+    try:
+        url, work = pickle.load(source)
+        engine = connect(url)
+        while True:
+            task = pickle.load(source)
+            try:
+                answer = work(engine, task)
+            except Exception as failure:
+                answer = failure
+            _send(answers, answer)
+    except (EOFError, BrokenPipeError):
+        return
+
+
+def _ask(idle: "SimpleQueue[_Worker]", task: object) -> Any:
+    worker = idle.get()
+    try:
+        return worker.do(task)
+    finally:
+        idle.put(worker)
+
+
+class _Worker:
+    """One process that works."""
+
+    def __init__(self, engine: sa.Engine, work: object) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _WORKER.format(path=sys.path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )
+        _send(_open(self._process.stdin), (engine.url.render_as_string(hide_password=False), work))
+
+    def do(self, task: object) -> Any:
+        """Return what came of the task; raises what it raised, WorkerDied where there is none."""
+        try:
+            _send(_open(self._process.stdin), task)
+            answer = pickle.load(_open(self._process.stdout))
+        except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+            raise WorkerDied from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        self._process.kill()
+        self._process.communicate()
+
+
+def _open(pipe: IO[bytes] | None) -> IO[bytes]:
+    assert pipe is not None
+    return pipe
+
+
+def _send(pipe: IO[bytes], message: object) -> None:
+    pickle.dump(message, pipe, protocol=pickle.HIGHEST_PROTOCOL)
+    pipe.flush()

@@ -1,0 +1,85 @@
+"""Work in several processes: answers in order, what a worker raises, a worker that dies."""
+
+import os
+import signal
+import time
+from contextlib import closing
+
+import pytest
+import sqlalchemy as sa
+
+from ledger.errors import NotFound
+from ledger.processes import WorkerDied, in_order
+from ledger.store.connect import connect, reading
+
+HERE = os.getpid()
+
+
+def events_and_process(engine: sa.Engine, task: int) -> tuple[int, int, int]:
+    """Return the task, the events of the ledger, and the process that counted them."""
+    time.sleep(0.02 if task % 3 == 0 else 0)  # so that later tasks are done first
+    with reading(engine) as connection:
+        count = connection.exec_driver_sql("SELECT count(*) FROM events").scalar_one()
+    return task, count, os.getpid()
+
+
+def refusing(engine: sa.Engine, task: int) -> int:
+    """Raise at the third task."""
+    if task == 3:
+        raise NotFound(f"task {task}")
+    return task
+
+
+def dying(engine: sa.Engine, task: int) -> int:
+    """Die at the third task, as for want of memory."""
+    if task == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_answers_come_in_order(engine: sa.Engine, workers: int) -> None:
+    """Whoever does a task, and whenever it is done, the answers come in the order of the tasks."""
+    answers = list(in_order(engine, events_and_process, range(12), workers))
+
+    assert [task for task, _, _ in answers] == list(range(12))
+    assert {count for _, count, _ in answers} == {0}
+    assert (HERE in {process for _, _, process in answers}) == (workers == 1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_worker_raises_is_raised(sqlite_database: str, workers: int) -> None:
+    """A refusal in a worker is the same refusal here, after the answers before it."""
+    answers = in_order(connect(sqlite_database), refusing, range(9), workers)
+
+    assert [next(answers), next(answers), next(answers)] == [0, 1, 2]
+    with pytest.raises(NotFound, match="task 3"):
+        next(answers)
+
+
+def test_a_worker_that_dies_is_noticed(sqlite_database: str) -> None:
+    """A worker that is killed ends the work with its own refusal, and hangs nobody."""
+    with pytest.raises(WorkerDied, match="ended unexpectedly"):
+        list(in_order(connect(sqlite_database), dying, range(9), 2))
+
+
+def test_a_database_in_memory_is_worked_on_here() -> None:
+    """A database that no other process can open is not handed to one."""
+    assert list(in_order(connect("sqlite://"), refusing, range(3), 4)) == [0, 1, 2]
+
+
+def test_who_stops_early_ends_the_workers(sqlite_database: str) -> None:
+    """Whoever closes the generator leaves no process behind."""
+    with closing(in_order(connect(sqlite_database), events_and_process, range(99), 2)) as answers:
+        _, _, worker = next(answers)
+        assert worker != HERE
+    assert not is_running(worker)
+
+
+def is_running(process: int) -> bool:
+    """Return whether the process is there to be signalled."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
