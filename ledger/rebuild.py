@@ -79,8 +79,8 @@ class Run:
         )
 
 
-OnProgress = Callable[[int], None]
-"""Is told how many events were folded since the last time."""
+OnProgress = Callable[[int, int | None], object]
+"""Is told how many events were folded in this pass; of how many is not known (None)."""
 
 
 def rebuild(
@@ -91,7 +91,7 @@ def rebuild(
     holder: str = "another process",
     check: bool = False,
     workers: int = 1,
-    on_progress: OnProgress = lambda events: None,
+    on_progress: OnProgress = lambda done, of: None,
 ) -> Run:
     """Rebuild one projection; see `rebuild_all`."""
     (run,) = rebuild_all(
@@ -109,7 +109,7 @@ def rebuild_all(
     holder: str = "another process",
     check: bool = False,
     workers: int = 1,
-    on_progress: OnProgress = lambda events: None,
+    on_progress: OnProgress = lambda done, of: None,
 ) -> list[Run]:
     """Fold the projections from the first event, compare with the live tables, and mend those.
 
@@ -242,11 +242,13 @@ class _Folding:
             every = list(parts(connection, asked, up_to, compare=compare))
         fold = partial(fold_part, tuple(self.projections))
         with closing(in_order(self.engine, fold, every, self.workers)) as folded_parts:
+            done = 0
             for folded in folded_parts:
                 for work in works:
                     work.heed(folded)
                 yield folded
-                self.on_progress(folded.events)
+                done += folded.events
+                self.on_progress(done, None)
 
 
 def _compare(folding: _Folding, works: Sequence[_Work]) -> None:

@@ -132,6 +132,7 @@ def grow_tree_again(engine: sa.Engine) -> None:
 
 INSERT = "INSERT INTO heads"
 SIGNING, PUBLISHING = "ledger.audit.signing", "ledger.audit.publishing"
+FILES = "ledger.store.files"
 STEPS: Mapping[str, tuple[str, int, bool]] = {
     "after the look at the store": (f"{SIGNING}._latest", 1, True),
     "after the reading": (f"{SIGNING}._grown", 1, True),

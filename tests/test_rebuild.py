@@ -243,7 +243,7 @@ def test_an_append_during_a_rebuild_is_taken_in(engine: sa.Engine) -> None:
     record_example(engine, "wider")
     appended: list[Any] = []
 
-    def append(events: int) -> None:
+    def append(done: int, of: int | None) -> None:
         if not appended:
             appended.append(recorded(engine, release("during-the-rebuild", total=7)))
 

@@ -240,11 +240,15 @@ def test_several_processes_find_the_same(
     record_example(engine, "wider")
     t.unguard(engine)
     t.change(engine, 7, leaf_hash=bytes(32))
-    seen: list[int] = []
-    alone, both = (verify(engine, workers=n, on_progress=seen.append) for n in (1, 2))
+    seen: list[tuple[int, int]] = []
+
+    def tell(done: int, of: int) -> None:
+        seen.append((done, of))
+
+    alone, both = (verify(engine, workers=n, on_progress=tell) for n in (1, 2))
     assert alone.found == both.found
     assert both.position == 7
-    assert seen == [SIZE, SIZE]
+    assert seen == [(SIZE, SIZE), (SIZE, SIZE)]
 
 
 def test_empty_ledger_has_nothing_to_verify(engine: sa.Engine) -> None:

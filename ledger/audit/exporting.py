@@ -39,7 +39,7 @@ from ledger.tlog.tiles import (
 
 SignedRoot = Callable[[int], bytes | None]
 """Returns the root that was signed for a size, from the head store; None where none was."""
-OnProgress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], object]
 """Is told how many entries of how many are in the folder."""
 
 WRITING = ".writing"

@@ -41,8 +41,8 @@ NAMED = 100
 WORTH_IT = 50_000
 """Events below which further processes would take longer to start than they save."""
 
-OnProgress = Callable[[int], None]
-"""Is told how many events are checked."""
+OnProgress = Callable[[int, int], object]
+"""Is told how many events are checked, and of how many."""
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ def verify(
     findings: Findings | None = None,
     deep: bool = False,
     workers: int = 1,
-    on_progress: OnProgress = lambda done: None,
+    on_progress: OnProgress = lambda done, of: None,
 ) -> Verification:
     """Verify the events from a position to another against the heads; the default is all of them.
 
@@ -130,7 +130,7 @@ def verify(
     for part in check(engine, work, workers):
         tree.take(part)
         verification.size = part.reached
-        on_progress(part.reached - from_position + 1)
+        on_progress(part.reached - from_position + 1, last - from_position + 1)
         if part.failure is not None:
             verification.failure = part.failure
             break

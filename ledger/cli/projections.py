@@ -6,15 +6,11 @@ says so and, with --check, exits 1.
 
 import os
 import socket
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ledger.book import now, workers
 from ledger.cli.output import (
@@ -26,13 +22,13 @@ from ledger.cli.output import (
     print_json,
     print_table,
     say,
-    watched,
 )
+from ledger.cli.progress import progress
 from ledger.cli.start import database_option, open_to_read
 from ledger.errors import BadValue
 from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS, projection_named
-from ledger.rebuild import OnProgress, Run, rebuild_all
+from ledger.rebuild import Run, rebuild_all
 from ledger.rebuild import catch_up as catch_up_projection
 from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import reading
@@ -102,10 +98,11 @@ def rebuild(database: str, names: tuple[str, ...], check: bool, format: str) -> 
     """
     engine = open_to_read(database)
     chosen = _chosen(names)
-    with _progress(engine) as on_progress:
+    with reading(engine) as connection:
+        head = read_head(connection).size
+    with progress("rebuild", head) as show:
         runs = rebuild_all(
-            engine, chosen, now,
-            holder=_me(), check=check, workers=workers(), on_progress=on_progress,
+            engine, chosen, now, holder=_me(), check=check, workers=workers(), on_progress=show,
         )
     _report(runs, format, drift_is_a_finding=check)
 
@@ -178,23 +175,6 @@ def _stall(connection: sa.Connection, projection: Projection) -> Iterator[Diagno
     if checkpoint is not None and checkpoint.stalled_at is not None:
         where = f"{projection.name} is stalled at position {checkpoint.stalled_at}"
         yield Diagnostic("finding", f"{where}: {checkpoint.stall_cause}")
-
-
-@contextmanager
-def _progress(engine: sa.Engine) -> Iterator[OnProgress]:
-    """Show a bar with rate and time left on stderr, where a terminal watches."""
-    with reading(engine) as connection:
-        total = read_head(connection).size
-    if not watched(sys.stderr):
-        yield lambda events: None
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,} events"),
-        TextColumn("{task.speed:,.0f}/s"), TimeElapsedColumn(), TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("rebuild", total=total)
-        yield lambda events: bar.update(task, advance=events)
 
 
 def _print_rows(

@@ -83,7 +83,7 @@ def _print_template(context: click.Context, _: click.Parameter, name: str | None
     context.exit()
 
 
-def _recorder(context: click.Context, _: click.Parameter, given: str | None) -> str:
+def recorder(context: click.Context, _: click.Parameter, given: str | None) -> str:
     """Return who records: the option, the variable, or the login name."""
     try:
         return Text("who records").read(getpass.getuser() if given is None else given)
@@ -110,7 +110,7 @@ def _recorder(context: click.Context, _: click.Parameter, given: str | None) -> 
               help="Record the good reports where others are refused; by default all or none.")
 @click.option("--refused", metavar="FILE",
               help="Where --keep-going writes the refused reports; by default beside FILE.")
-@click.option("--by", metavar="NAME", envvar="LEDGER_RECORDER", callback=_recorder,
+@click.option("--by", metavar="NAME", envvar="LEDGER_RECORDER", callback=recorder,
               help="Who records.  [env: LEDGER_RECORDER; default: the login name]")
 @format_option("table", "json")
 @database_option

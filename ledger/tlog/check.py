@@ -39,7 +39,7 @@ Status = Literal["ok", "tampered", "fork", "could_not"]
 Read = Callable[[str], bytes | None]
 """Returns the bytes of a file of an export by its path, or None where there is no such file."""
 
-OnProgress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], object]
 """Is told how many entries of how many were checked."""
 
 

@@ -31,7 +31,7 @@ from ledger.cli.output import (
     say,
     watched,
 )
-from ledger.cli.record import _recorder
+from ledger.cli.record import recorder
 from ledger.cli.start import database_option, open_to_read
 from ledger.errors import BadValue
 from ledger.events import RecordedEvent
@@ -70,7 +70,7 @@ COLUMNS = ("position", "recorded_at", "recorded_by", "type", "stream", "reason")
               help="With --person: leave notes and reasons that do not name the person.")
 @click.option("--reason", help="Why, without naming anybody: it stays in the record.")
 @click.option("--basis", help="The legal basis; it stays in the record, too.")
-@click.option("--by", metavar="NAME", envvar="LEDGER_RECORDER", callback=_recorder,
+@click.option("--by", metavar="NAME", envvar="LEDGER_RECORDER", callback=recorder,
               help="Who erases.  [env: LEDGER_RECORDER; default: the login name]")
 @click.option("--dry-run", is_flag=True, help="Show what would be erased, and erase nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -4,20 +4,17 @@ Takes a ledger and its signed heads, and writes files for outsiders: proofs, the
 is what the outsider does with them: it takes files and a verifier key and opens no database.
 """
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ledger.audit import exporting, proving
 from ledger.audit.findings import Verdict
 from ledger.audit.heads import HeadStore, open_heads
-from ledger.cli.audit.options import heads_of, heads_option
+from ledger.cli.audit.options import bytes_of, heads_of, heads_option, key_option
 from ledger.cli.output import (
     Command,
     Diagnostic,
@@ -28,50 +25,25 @@ from ledger.cli.output import (
     print_json,
     print_pairs,
     say,
-    watched,
 )
+from ledger.cli.progress import progress
 from ledger.cli.start import database_option, open_to_read
 from ledger.encoding import parse
-from ledger.errors import BadEntry, BadFile, BadValue, CouldNot
+from ledger.errors import BadEntry, BadValue, CouldNot
 from ledger.merkle import leaf_hash
 from ledger.store.connect import reading
 from ledger.store.leaves import Damaged
 from ledger.tlog import check as checking
 from ledger.tlog.head import Head, open_head
-from ledger.tlog.note import VerifierKey, read_signer, read_verifier_key
+from ledger.tlog.note import VerifierKey
 from ledger.tlog.proof import encode_consistency, encode_proof, stated_head
 from ledger.tlog.tiles import CHECKPOINT
 
-FILE_AT_MOST = 4_000_000
-"""Bytes of a proof file: two notes and an entry at their largest are fewer."""
 VERDICTS = {"ok": Verdict.OK, "tampered": Verdict.TAMPERED, "fork": Verdict.FORK,
             "could_not": Verdict.COULD_NOT}
 STATUSES = {Verdict.OK: "ok", Verdict.COULD_NOT: "could_not"}
 """Of the envelope; both other verdicts are findings."""
 DIES = "\b\nExit codes: 0 ok, 1 tampered, 3 refused, 4 could not, 5 fork or rollback."
-
-
-class KeyText(click.ParamType[VerifierKey]):
-    """A verifier key, as text or in a file."""
-
-    name = "VKEY|FILE"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> VerifierKey:
-        """Return the key; of a file with a signing key its public half."""
-        if isinstance(value, VerifierKey):
-            return value
-        text = _file_or_text(value).strip()
-        if text.startswith("PRIVATE+KEY+"):
-            return read_signer(text).key
-        return read_verifier_key(text)
-
-
-def key_option(command: Command) -> Command:
-    """Add `--vkey` to a command, which is handed the key; `--key`, a signing key, will do too."""
-    return click.option(
-        "--vkey", "--key", "key", type=KeyText(), required=True,
-        help="The log's verifier key, name+id+base64, or a file that holds it.",
-    )(command)
 
 
 def out_option(command: Command) -> Command:
@@ -179,16 +151,16 @@ def check(
     Opens no database. A proof shows one event, or that the log only grew; a folder is checked event
     by event. Nothing is shown by it about events after the signed head.
     """
-    held = None if against is None else open_head(_bytes_of(against), key)
+    held = None if against is None else open_head(bytes_of(against), key)
     if path.is_dir():
-        with _progress("checking") as on_progress:
+        with progress("check") as show:
             checked = checking.check_export(
                 exporting.reader_of(path), key, held=held, others=exporting.tiles_in(path),
-                on_progress=on_progress,
+                on_progress=show,
             )
     else:
-        given = None if entry is None else _bytes_of(entry)
-        checked = checking.check_file(_bytes_of(path), key, held=held, entry=given)
+        given = None if entry is None else bytes_of(entry)
+        checked = checking.check_file(bytes_of(path), key, held=held, entry=given)
     _print_checked(checked, format)
 
 
@@ -218,8 +190,8 @@ def export(
         known = store.at(key.name, size)
         return None if known is None else known.root
 
-    with _findings(), _progress("exporting") as on_progress, reading(engine) as connection:
-        done = exporting.export(connection, folder, note, signed_root, on_progress)
+    with _findings(), progress("export") as show, reading(engine) as connection:
+        done = exporting.export(connection, folder, note, signed_root, show)
     if format == "json":
         print_json({"folder": str(folder), "size": done.size, "before": done.before,
                     "written": done.written})
@@ -267,31 +239,9 @@ def _checkpoint_in(tiles: Path, key: VerifierKey) -> str:
 
 
 def _note_of(path: Path, key: VerifierKey) -> str:
-    raw = _bytes_of(path)
+    raw = bytes_of(path)
     open_head(raw, key)
     return raw.decode()
-
-
-def _bytes_of(path: Path) -> bytes:
-    with path.open("rb") as file:
-        raw = file.read(FILE_AT_MOST + 1)
-    if len(raw) > FILE_AT_MOST:
-        raise BadFile(f"{path} has more than {FILE_AT_MOST:,} bytes: no proof is that long")
-    return raw
-
-
-def _file_or_text(given: str) -> str:
-    path = Path(given)
-    try:
-        is_file = path.is_file()
-    except (OSError, ValueError):  # too long for a name, which a key may be
-        is_file = False
-    if not is_file:
-        return given
-    try:
-        return _bytes_of(path).decode()
-    except UnicodeDecodeError:
-        raise BadFile(f"{path} holds no key") from None
 
 
 def _deliver(text: str, out: Path | None, what: str) -> None:
@@ -356,16 +306,3 @@ def _as_data(checked: checking.Checked, verdict: Verdict) -> dict[str, Any]:
         "event": None if entry is None else _fields(entry),
         "entry": None if entry is None else entry.decode(errors="replace"),
     }
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[checking.OnProgress]:
-    """Show a bar on stderr where a terminal watches."""
-    if not watched(sys.stderr):
-        yield lambda done, of: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(),
-               TextColumn("{task.completed:,} entries"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, of: bar.update(task, total=of, completed=done)

@@ -5,23 +5,19 @@ covered, and exits with the verdict's code.
 """
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 import sqlalchemy as sa
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ledger.audit.against import Against, from_files, from_store, is_database
 from ledger.audit.findings import Findings, Rule, Verdict
 from ledger.audit.heads import open_heads
-from ledger.audit.verifying import OnProgress, Verification, verify
+from ledger.audit.verifying import Verification, verify
 from ledger.book import now
-from ledger.cli.audit.options import HEADS_VARIABLE, heads_of
+from ledger.cli.audit.options import HEADS_VARIABLE, heads_of, read_key
 from ledger.cli.look import LAST_POSITION
 from ledger.cli.output import (
     Diagnostic,
@@ -30,22 +26,21 @@ from ledger.cli.output import (
     print_json,
     print_table,
     print_text,
-    watched,
 )
+from ledger.cli.progress import progress
 from ledger.cli.start import database_option, open_to_read
-from ledger.errors import BadValue, CouldNot
+from ledger.errors import BadFile, BadValue, CouldNot
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import rebuild
 from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import reading
 from ledger.store.read import read_head
-from ledger.tlog.note import VerifierKey, read_verifier_key
+from ledger.tlog.note import VerifierKey
 
 STATUS = {Verdict.OK: "ok", Verdict.COULD_NOT: "could_not"}
 """The envelope's status; every other verdict is a finding."""
 SHOWN = 20
 """Findings that the table shows."""
-KEY_AT_MOST = 10_000
 
 
 @click.command("verify", short_help="Prove that nothing recorded was changed.", epilog=examples(
@@ -92,28 +87,24 @@ def verify_(
         raise click.UsageError("--against needs --vkey: a head is worth its signature only")
     engine = open_to_read(database)
     found = Findings()
-    key = None if vkey is None else read_key(vkey)
-    heads = [] if key is None else list(_heads(database, against, key, found))
+    heads = [] if vkey is None else list(_heads(database, against, _key(vkey), found))
     if since_head:
         first = 1 + max((h.size for h in heads if h.frontier is not None), default=0)
-    with _progress(engine, first or 1, to) as on_progress:
+    with progress("verify", _events(engine, first or 1, to)) as show:
         done = verify(
             engine, from_position=first or 1, to=to, against=heads, findings=found, deep=deep,
-            workers=os.cpu_count() or 1, on_progress=on_progress,
+            workers=os.cpu_count() or 1, on_progress=show,
         )
     unbuilt = _check_projections(engine, done) if projections and done.failure is None else None
     _report(done, list(_not_covered(done, heads, to, unbuilt)), len(heads), format)
 
 
-def read_key(given: str) -> VerifierKey:
-    """Return the key in the text or in the file of that name; raises CouldNot."""
+def _key(given: str) -> VerifierKey:
+    """Return the key; one that is none says nothing about the ledger, so it could not be done."""
     try:
-        return read_verifier_key(given)
-    except BadValue as refusal:
-        if not Path(given).is_file():
-            raise CouldNot("read the verifier key", str(refusal)) from None
-    with Path(given).open(encoding="utf-8", errors="replace") as file:
-        return read_verifier_key(file.read(KEY_AT_MOST))
+        return read_key(given)
+    except (BadFile, BadValue) as refusal:
+        raise CouldNot("read the verifier key", str(refusal)) from None
 
 
 def _heads(
@@ -132,21 +123,11 @@ def _heads(
         yield from from_store(store, key, found)
 
 
-@contextmanager
-def _progress(engine: sa.Engine, first: int, to: int | None) -> Iterator[OnProgress]:
-    """Show a bar with rate and time left on stderr, where a terminal watches."""
-    if not watched(sys.stderr):
-        yield lambda done: None
-        return
+def _events(engine: sa.Engine, first: int, to: int | None) -> int:
+    """Return how many events there are from a position to another."""
     with reading(engine) as connection:
         size = read_head(connection).size
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,} events"),
-        TextColumn("{task.speed:,.0f}/s"), TimeElapsedColumn(), TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("verify", total=max(0, min(size, to or size) - first + 1))
-        yield lambda done: bar.update(task, completed=done)
+    return max(0, min(size, to or size) - first + 1)
 
 
 def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
