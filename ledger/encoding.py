@@ -120,7 +120,12 @@ def unsealed(data: Data, values: Mapping[str, Any]) -> Data:
 
 def digest(disclosure: str) -> str:
     """Return the digest that stands in the entry (RFC 9901, section 4.2.3)."""
-    return _base64url(hashlib.sha256(disclosure.encode()).digest())
+    return digest_of(disclosure.encode()).decode()
+
+
+def digest_of(disclosure: bytes) -> bytes:
+    """Return the same of text that is still bytes."""
+    return _base64url_of(hashlib.sha256(disclosure).digest())
 
 
 def encode(
@@ -302,7 +307,11 @@ def _disclosure(pointer: str, value: Any, salt: bytes) -> str:
 
 
 def _base64url(raw: bytes) -> str:
-    return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
+    return _base64url_of(raw).decode()
+
+
+def _base64url_of(raw: bytes) -> bytes:
+    return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=")
 
 
 def _unseal(

@@ -24,7 +24,7 @@ from ledger.merkle import (
 )
 from ledger.store.append import append
 from ledger.store.connect import reading, writing
-from ledger.store.leaves import read_raw_entries
+from ledger.store.leaves import read_entries
 from ledger.tlog.check import check_file
 from ledger.tlog.head import Head, sign_head
 from ledger.tlog.note import Signer
@@ -117,7 +117,7 @@ def fill_bare(engine: sa.Engine, count: int) -> None:
 def stored(engine: sa.Engine, size: int) -> list[bytes]:
     """Return the first entries of a ledger."""
     with reading(engine) as connection:
-        return [entry for entry, _ in read_raw_entries(connection, 0, size)]
+        return [entry for entry, _ in read_entries(connection, 0, size)]
 
 
 def sign(engine: sa.Engine, size: int, heads: Path | None = None) -> str:

@@ -23,6 +23,7 @@ from ledger.audit.proving import (
 )
 from ledger.errors import CouldNot, LedgerError
 from ledger.store.connect import connect, reading
+from ledger.store.leaves import Damaged
 from ledger.tlog.check import Checked, check_export
 from ledger.tlog.head import Head, sign_head
 from ledger.tlog.proof import stated_head
@@ -333,9 +334,8 @@ def test_altered_entry_is_not_exported(engine: sa.Engine, tmp_path: Path) -> Non
     fill(engine, 20)
     note = sign(engine, 20)
     rewrite(engine, "UPDATE events SET entry = substr(entry, 2) WHERE position = 7")
-    with reading(engine) as connection, pytest.raises(NotAsSigned) as refusal:
+    with reading(engine) as connection, pytest.raises(Damaged, match="^position 7: "):
         export(connection, tmp_path / "out", note, no_root)
-    assert refusal.value.position == 7
     assert files_in(tmp_path / "out") == {}
 
 

@@ -283,7 +283,7 @@ def test_growth_of_a_ledger_is_proven(engine: sa.Engine) -> None:
 
 
 CHANGES = {
-    "an entry": ("UPDATE events SET entry = substr(entry, 2) WHERE position = 4", NotAsSigned),
+    "an entry": ("UPDATE events SET entry = substr(entry, 2) WHERE position = 4", Damaged),
     "its type": ("UPDATE events SET leaf_hash = 'text' WHERE position = 3", Damaged),
     "another leaf hash": ("UPDATE events SET leaf_hash = (SELECT leaf_hash FROM events WHERE"
                           " position = 1) WHERE position = 2", NotAsSigned),

@@ -102,7 +102,7 @@ def test_only_new_entries_are_read(engine: sa.Engine, heads: HeadStore) -> None:
         read.append(1)
         return leaf_hash(entry)
 
-    with mock.patch("ledger.audit.signing.leaf_hash", counted):
+    with mock.patch("ledger.store.leaves.leaf_hash", counted):
         signed(engine, heads)
         assert len(read) == 1
         signed(engine, heads, full=True)

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from ledger.audit.proving import NotAsSigned
 from ledger.errors import CouldNot, LedgerError
-from ledger.merkle import extend, leaf_hash, root
+from ledger.merkle import extend, root
 from ledger.store.files import holding, write_whole
-from ledger.store.leaves import read_leaf_hashes, read_raw_entries
+from ledger.store.leaves import read_entries, read_leaf_hashes
 from ledger.tlog.head import Head
 from ledger.tlog.proof import stated_head
 from ledger.tlog.tiles import (
@@ -205,11 +205,7 @@ def _write_tiles(
 ) -> None:
     while edge.size < size:
         start, end = edge.size, min(edge.size + WIDTH, size)
-        rows = read_raw_entries(connection, start, end)
-        for position, (entry, leaf) in enumerate(rows, start=start + 1):
-            if leaf_hash(entry) != leaf:
-                why = f"position {position:,}: entry and leaf hash do not agree"
-                raise NotAsSigned(why, position)
+        rows = read_entries(connection, start, end)
         bundle = Tile(ENTRIES, start // WIDTH, end - start)
         tree.put(bundle, encode_entries(entry for entry, _ in rows))
         for tile, hashes in edge.add([leaf for _, leaf in rows]):

@@ -22,7 +22,7 @@ from ledger.merkle import (
     root,
 )
 from ledger.merkle import prove_consistency as consistency_hashes
-from ledger.store.leaves import read_leaf_hashes, read_raw_entries
+from ledger.store.leaves import read_entries, read_leaf_hashes
 from ledger.tlog.proof import ConsistencyProof, InclusionProof, stated_head
 from ledger.tlog.tiles import (
     ENTRIES,
@@ -40,24 +40,18 @@ ReadTile = Callable[[str], bytes | None]
 
 
 class NotAsSigned(LedgerError):
-    """What is stored is not what was signed; `position` is where, if that can be said."""
-
-    def __init__(self, why: str, position: int | None = None) -> None:
-        self.position = position
-        super().__init__(why)
+    """What is stored is not what was signed."""
 
 
 def prove(connection: sa.Connection, position: int, note: str) -> InclusionProof:
     """Return the proof that the event at the position is in the log under the signed head.
 
     The entry is hashed again from its stored bytes and stands in the proof as `extra`. Reads every
-    leaf hash under the head. Raises BadValue for a position that the head does not cover,
-    NotAsSigned if the stored leaves do not give the root that was signed.
+    leaf hash under the head. Raises BadValue for a position that the head does not cover, Damaged
+    for an entry that is not its leaf's, NotAsSigned if the leaves do not give the signed root.
     """
     _check_covered(position, note)
-    [(entry, leaf)] = read_raw_entries(connection, position - 1, position)
-    if leaf_hash(entry) != leaf:
-        raise _altered(position)
+    [(entry, _)] = read_entries(connection, position - 1, position)
     return _inclusion(position, entry, note, subtree_in(connection))
 
 
@@ -148,10 +142,6 @@ def _check_covered(position: int, note: str) -> None:
     size = stated_head(note).size
     if not 1 <= position <= size:
         raise BadValue(position, f"a position under the signed head, 1 to {size}")
-
-
-def _altered(position: int) -> NotAsSigned:
-    return NotAsSigned(f"position {position:,}: entry and leaf hash do not agree", position)
 
 
 def _file(read: ReadTile, tile: Tile) -> bytes:

@@ -6,9 +6,8 @@ named by a later PersonalDataErased of the same stream.
 """
 
 from binascii import Error as NoBase64
-from binascii import a2b_base64, b2a_base64
+from binascii import a2b_base64
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -16,16 +15,15 @@ import sqlalchemy as sa
 
 from ledger.audit.entries import Page
 from ledger.audit.findings import Findings, Rule
-from ledger.encoding import parse
+from ledger.encoding import digest_of, parse
 from ledger.errors import BadEntry, shown
 from ledger.store.audit_read import read_disclosures, read_later, read_rows, read_strays
 
-ERASED = "PersonalDataErased"
+ERASURE = "PersonalDataErased"
 SHOWN = 20
 """Stray disclosures that are named."""
 
 _SEALED = b'{"_sd":{'
-_TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 _FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 Wanted = tuple[int, bytes, bytes]
@@ -97,11 +95,6 @@ def _all_in_order(
         return False
 
 
-def digest_of(disclosure: bytes) -> bytes:
-    """Return base64url of the SHA-256 of a disclosure's text (RFC 9901, section 4.2.3)."""
-    return b2a_base64(sha256(disclosure).digest(), newline=False).translate(_TO_URL_SAFE, b"=")
-
-
 def _names(disclosure: bytes, pointer: bytes) -> bool:
     """Return whether the disclosure is for that pointer: `["salt","pointer",value]`."""
     try:
@@ -160,7 +153,7 @@ def _erased(connection: sa.Connection, page: Page, position: int) -> set[str]:
     entry = page.entries[position - page.first] or b""
     try:
         stream = parse(entry)["stream"]
-        later = read_later(connection, stream, ERASED, position)
+        later = read_later(connection, stream, ERASURE, position)
     except BadEntry:
         return set()
     digests: set[str] = set()

@@ -25,11 +25,11 @@ from ledger.merkle import (
     extend,
     frontier_from_bytes,
     frontier_to_bytes,
-    leaf_hash,
     root,
 )
 from ledger.store.append import Clock, format_time
 from ledger.store.connect import reading
+from ledger.store.leaves import Damaged, read_entries
 from ledger.tlog import head as tlog
 from ledger.tlog.note import BadNote, Signer, VerifierKey
 
@@ -168,24 +168,12 @@ def _grown(engine: sa.Engine, origin: str, known: KnownHead | None, full: bool) 
 
 def _leaves(connection: sa.Connection, after: int, up_to: int) -> Iterator[bytes]:
     """Yield the hash of each stored entry at the positions; raises Tampered for one that is off."""
-    query = (
-        sa.select(_events.position, _events.entry, _events.leaf_hash)
-        .where(_events.position > after, _events.position <= up_to)
-        .order_by(_events.position)
-        .execution_options(yield_per=PAGE)
-    )
-    expected = after + 1
-    with connection.execute(query) as rows:
-        for position, entry, stored in rows:
-            if position != expected:
-                break
-            leaf = leaf_hash(entry)
-            if leaf != stored:
-                raise Tampered(position, "the entry is not the one that its leaf hash was made of")
-            yield leaf
-            expected += 1
-    if expected <= up_to:
-        raise Tampered(expected, "the event is gone")
+    try:
+        for start in range(after, up_to, PAGE):
+            for _, leaf in read_entries(connection, start, min(start + PAGE, up_to)):
+                yield leaf
+    except Damaged as damage:
+        raise Tampered(damage.position, damage.why) from None
 
 
 def _refuse_shrunk(origin: str, known: KnownHead, size: int) -> None:

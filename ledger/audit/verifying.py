@@ -28,11 +28,11 @@ from ledger.store.audit_read import (
     read_ends,
     read_gaps,
     read_head_row,
-    read_leaves,
     read_repeated,
     read_rows,
 )
 from ledger.store.connect import reading
+from ledger.store.leaves import Damaged, read_leaf_hashes
 
 CLOCKS_APART = timedelta(minutes=5)
 """What the clocks of recorder and signer may differ by, with the time it takes to read and sign."""
@@ -238,12 +238,12 @@ def _base(connection: sa.Connection, first: int, heads: Sequence[Against]) -> Fr
     """Return the frontier before a position: of a signed head, grown by stored leaf hashes."""
     known = [h.frontier for h in heads if h.frontier is not None and h.frontier.size < first]
     frontier = known[-1] if known else EMPTY
-    while frontier.size < first - 1:
-        last = min(frontier.size + CHUNK, first - 1)
-        rows = read_leaves(connection, frontier.size + 1, last)
-        if len(rows) != last - frontier.size:
-            raise BadValue(first, "a position within the log, all events before it in place")
-        frontier = extend(frontier, (leaf for _, leaf in rows))
+    try:
+        for leaves in read_leaf_hashes(connection, frontier.size, first - 1):
+            frontier = extend(frontier, leaves)
+    except Damaged:
+        wanted = "a position within the log, all events before it in place"
+        raise BadValue(first, wanted) from None
     return frontier
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ledger.developments import Development, Report
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
-from ledger.projections.releases import party_code
+from ledger.projections.releases import days, party_code
 
 talks = answer_table(
     "talks", "stage",
@@ -55,7 +55,7 @@ def _by_stage(live: tuple[Report, ...]) -> Mapping[str, list[Report]]:
 
 
 def _talk(reports: list[Report], parties: list[str]) -> Values:
-    first, last = _days(reports)
+    (first, last), _ = days(reports)
     places = [report.data.get("place", {}).get("country", {}) for report in reports]
     return {
         "parties": ", ".join(parties),
@@ -66,20 +66,6 @@ def _talk(reports: list[Report], parties: list[str]) -> Values:
         "reports": len(reports),
         "positions": " ".join(str(report.position) for report in reports),
     }
-
-
-def _days(reports: list[Report]) -> tuple[str | None, str | None]:
-    """Return the days that all reports allow; where none is left, those that any allows."""
-    starts = [report.data["when"].get("earliest") for report in reports]
-    ends = [report.data["when"].get("latest") for report in reports]
-    first = max(filter(None, starts), default=None)
-    last = min(filter(None, ends), default=None)
-    if first is None or last is None or first <= last:
-        return first, last
-    return (
-        None if None in starts else min(filter(None, starts)),
-        None if None in ends else max(filter(None, ends)),
-    )
 
 
 def _joined(words: set[str]) -> str | None:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy import exc
+
+from ledger.store.connect import run_bare
 
 PageRow = tuple[bytes, bytes, bytes, bytes]
 """entry, leaf_hash, and two pieces of the entry's end as the derived columns have it: all that
@@ -66,12 +67,6 @@ def read_rows(connection: sa.Connection, first: int, last: int) -> list[EventRow
     """Return whole rows at these positions, to look at one by one."""
     found = _rows(connection, _WHOLE[connection.dialect.name], (first, last))
     return [EventRow(*row) for row in found]
-
-
-def read_leaves(connection: sa.Connection, first: int, last: int) -> list[tuple[int, bytes]]:
-    """Return position and leaf_hash at these positions, in their order."""
-    sql = "SELECT position, leaf_hash FROM events WHERE position BETWEEN {0} AND {0} ORDER BY 1"
-    return _rows(connection, _filled(connection, sql), (first, last))
 
 
 def read_disclosures(
@@ -153,22 +148,7 @@ def _is_unique(connection: sa.Connection, columns: Sequence[str]) -> bool:
 
 def _rows(connection: sa.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
     """Return all rows of a statement; raises SQLAlchemy's DBAPIError."""
-    driver = connection.dialect.loaded_dbapi
-    raw = connection.connection
-    # In binary form a bytea is not spelled out in hexadecimal on its way.
-    cursor: Any = (
-        raw.cursor() if connection.dialect.name == "sqlite"
-        else raw.cursor(binary=True)
-    )
-    try:
-        cursor.execute(sql, parameters)
-        return list(cursor.fetchall())
-    except driver.Error as failure:
-        if connection.dialect.is_disconnect(failure, raw, cursor):
-            connection.invalidate(failure)
-        raise exc.DBAPIError.instance(sql, None, failure, driver.Error) from failure
-    finally:
-        cursor.close()
+    return run_bare(connection, sql, parameters, many_bytes=True)
 
 
 def _filled(connection: sa.Connection, sql: str) -> str:

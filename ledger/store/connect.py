@@ -87,14 +87,19 @@ def holds_append_lock(connection: sa.Connection) -> bool:
     return purpose == _APPEND and connection.in_transaction()
 
 
-def run_bare(connection: sa.Connection, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+def run_bare(
+    connection: sa.Connection, sql: str, parameters: Sequence[Any] = (), *, many_bytes: bool = False
+) -> list[Any]:
     """Return the rows of a statement that is run by the driver alone, in the driver's own words.
 
-    For the few statements that every append waits for: SQLAlchemy's result costs more time than
-    they do. No event of the engine is fired; errors are SQLAlchemy's all the same.
+    For the few statements that every append waits for, and those that read every event, where
+    SQLAlchemy's result costs more time than they do. With `many_bytes` a server sends bytes as they
+    are and does not spell them out in hexadecimal. No event of the engine is fired; errors are
+    SQLAlchemy's all the same.
     """
     driver = connection.dialect.loaded_dbapi
-    cursor = connection.connection.cursor()
+    binary = {"binary": True} if many_bytes and connection.dialect.name == "postgresql" else {}
+    cursor: Any = connection.connection.cursor(**binary)
     try:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall()) if cursor.description else []

@@ -1,7 +1,8 @@
 """Reading leaf hashes and entries in bulk, as the tree needs them.
 
-Takes a connection (from `connect.reading`) and a range of leaves; hands on hashes and exact bytes,
-in order, in constant memory. The driver reads alone: a proof reads every leaf hash of the log.
+Takes a connection (from `connect.reading`) and a range of leaves; hands on hashes, or exact bytes
+that were hashed again, in order, in constant memory. The driver reads alone: a proof reads every
+leaf hash of the log.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ledger.errors import LedgerError
-from ledger.merkle import HASH_SIZE
+from ledger.merkle import HASH_SIZE, leaf_hash
 from ledger.store.connect import run_bare
 
 LEAVES_AT_ONCE = 8_192
@@ -21,10 +22,10 @@ _SQL = {"sqlite": _RANGE.format("?"), "postgresql": _RANGE.format("%s")}
 
 
 class Damaged(LedgerError):
-    """An event that must be there is not, or is no bytes."""
+    """An event that must be there is not, or is not what its leaf hash was made of."""
 
     def __init__(self, position: int, why: str) -> None:
-        self.position = position
+        self.position, self.why = position, why
         super().__init__(f"position {position:,}: {why}")
 
 
@@ -41,24 +42,27 @@ def read_leaf_hashes(
         yield [leaf for _, leaf in rows]
 
 
-def read_raw_entries(
+def read_entries(
     connection: sa.Connection, start: int, end: int
 ) -> list[tuple[bytes, bytes]]:
-    """Return the exact bytes and the stored leaf hash of each of leaves [start, end).
+    """Return the exact bytes of leaves [start, end), each with the leaf hash that they have.
 
-    Raises Damaged where an event is missing or is no bytes.
+    Raises Damaged where an event is missing, or is not what its stored leaf hash was made of.
     """
     rows = _rows(connection, "position, entry, leaf_hash", start, end)
+    for position, entry, leaf in rows:
+        if leaf_hash(entry) != leaf:
+            raise Damaged(position, "entry and leaf hash do not agree")
     return [(entry, leaf) for _, entry, leaf in rows]
 
 
 def _rows(connection: sa.Connection, columns: str, start: int, end: int) -> list[Any]:
     sql = f"SELECT {columns} {_SQL[connection.dialect.name]}"
-    rows = run_bare(connection, sql, (start, end))
+    rows = run_bare(connection, sql, (start, end), many_bytes=True)
     if len(rows) != end - start:
         there = {row[0] for row in rows}
         gone = next(place for place in range(start + 1, end + 1) if place not in there)
-        raise Damaged(gone, "the event is missing from the database")
+        raise Damaged(gone, "the event is gone")
     for position, *values, leaf in rows:
         if type(leaf) is not bytes or len(leaf) != HASH_SIZE:
             raise Damaged(position, "its leaf hash is none")

@@ -5,8 +5,6 @@ signed-note with Ed25519 signatures (type 0x01), the private key in the form of 
 `tests/test_notes.py` checks it against the published vectors of golang/mod. Opens no file.
 """
 
-from base64 import b64decode, b64encode
-from binascii import Error as NoBase64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +14,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from ledger.errors import BadValue, LedgerError, shown
+from ledger.tlog.base64 import from_base64, to_base64
 
 ED25519 = b"\x01"
 """The signature type that stands before a key (C2SP signed-note, "Signature types")."""
@@ -62,7 +61,7 @@ class VerifierKey:
             raise BadValue(self.key_id.hex(), f"key id {wanted.hex()}, as name and key have it")
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.key_id.hex()}+{_base64(ED25519 + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{to_base64(ED25519 + self.public)}"
 
     def verifies(self, signature: bytes, message: bytes) -> bool:
         """Return whether the signature is this key's over the message (RFC 8032)."""
@@ -125,7 +124,7 @@ def read_signer(text: str) -> Signer:
 def write_signer(signer: Signer) -> str:
     """Return the text that `read_signer` reads, for a file that nobody else can read."""
     key_id = signer.key.key_id.hex()
-    return f"{_PRIVATE}{signer.name}+{key_id}+{_base64(ED25519 + signer.seed)}"
+    return f"{_PRIVATE}{signer.name}+{key_id}+{to_base64(ED25519 + signer.seed)}"
 
 
 def sign(text: str, signer: Signer) -> str:
@@ -137,7 +136,7 @@ def sign(text: str, signer: Signer) -> str:
     message = _encoded(text)
     if not text.endswith("\n"):
         raise BadNote("its text does not end with a newline")
-    signature = _base64(signer.key.key_id + signer.signature(message))
+    signature = to_base64(signer.key.key_id + signer.signature(message))
     note = f"{text}\n{_DASH}{signer.name} {signature}\n"
     _encoded(note)
     return note
@@ -182,7 +181,7 @@ def _signature_lines(lines: Sequence[str]) -> Iterator[tuple[str, bytes, bytes]]
         name, space, encoded = line.removeprefix(_DASH).partition(" ")
         try:
             _check_name(name)
-            signature = _from_base64(encoded)
+            signature = from_base64(encoded)
         except (BadValue, ValueError):
             raise BadNote(f"{shown(line)} is no signature line") from None
         if not line.startswith(_DASH) or not space or len(signature) <= KEY_ID_SIZE:
@@ -215,7 +214,7 @@ def _key_parts(text: str, got: str, wanted: str) -> tuple[str, bytes, bytes]:
     name, _, rest = text.partition("+")
     spelled_id, _, encoded = rest.partition("+")
     try:
-        key_id, key = bytes.fromhex(spelled_id), _from_base64(encoded)
+        key_id, key = bytes.fromhex(spelled_id), from_base64(encoded)
     except ValueError:
         raise BadValue(got, wanted) from None
     if spelled_id != key_id.hex() or len(key_id) != KEY_ID_SIZE:
@@ -260,18 +259,3 @@ def _doubled(y: int, x_squared: int) -> tuple[int, int]:
     doubled_y = (y * y + x_squared) * pow(1 - product, -1, _P) % _P
     doubled_x_squared = 4 * x_squared * y * y * pow(1 + product, -2, _P) % _P
     return doubled_y, doubled_x_squared
-
-
-def _base64(raw: bytes) -> str:
-    return b64encode(raw).decode()
-
-
-def _from_base64(text: str) -> bytes:
-    """Return the bytes; raises ValueError unless the text is their one spelling (RFC 4648)."""
-    try:
-        raw = b64decode(text, validate=True)
-    except NoBase64:
-        raise ValueError("not base64") from None
-    if _base64(raw) != text:
-        raise ValueError("not the one spelling in base64")
-    return raw

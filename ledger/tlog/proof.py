@@ -8,12 +8,12 @@ proof shows is for `check` to say; no signature is looked at here. Opens no file
 """
 
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ledger.errors import LedgerError, shown
 from ledger.merkle import HASH_SIZE
+from ledger.tlog.base64 import from_base64, to_base64
 from ledger.tlog.head import SIZE_AT_MOST, Head, decode_head
 
 INCLUSION = "c2sp.org/tlog-proof@v1"
@@ -67,7 +67,7 @@ class ConsistencyProof:
 
 def encode_proof(proof: InclusionProof) -> str:
     """Return the text of a proof file, as C2SP tlog-proof@v1 words it."""
-    extra = [] if proof.extra is None else [f"extra {b64encode(proof.extra).decode()}"]
+    extra = [] if proof.extra is None else [f"extra {to_base64(proof.extra)}"]
     lines = [INCLUSION, *extra, f"index {proof.index}", *_spelled(proof.hashes), "", proof.note]
     return "\n".join(lines)
 
@@ -123,7 +123,7 @@ def stated_head(note: str) -> Head:
 
 
 def _spelled(hashes: Iterable[bytes]) -> list[str]:
-    return [b64encode(one).decode() for one in hashes]
+    return [to_base64(one) for one in hashes]
 
 
 def _number_after(word: str, lines: Sequence[str], wanted: str) -> int:
@@ -147,9 +147,6 @@ def _hashes(lines: Sequence[str], wanted: str) -> tuple[bytes, ...]:
 def _bytes(text: str, wanted: str) -> bytes:
     """Return the bytes of a text in base64, if it is their one spelling (RFC 4648)."""
     try:
-        raw = b64decode(text, validate=True)
+        return from_base64(text)
     except ValueError:
-        raw = b""
-    if b64encode(raw).decode() != text:
-        raise BadProof(f"got {shown(text)} for base64", wanted)
-    return raw
+        raise BadProof(f"got {shown(text)} for base64", wanted) from None

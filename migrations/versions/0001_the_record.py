@@ -190,7 +190,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Refuse: the record is never dropped."""
-    raise NotImplementedError(
+    raise RuntimeError(
         "downgrade past 0001 is refused: it would drop the events, and events are never deleted; "
         "to be rid of a ledger, drop its database"
     )
