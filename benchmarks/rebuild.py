@@ -10,11 +10,14 @@ fills every answer table of eight projections, so *loop x* is given as measured 
 """
 
 import argparse
-import resource
+import os
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -105,20 +108,45 @@ def loop(folder: Path) -> float:
     return timed(project) / LOOPED * 1e6
 
 
-def peak(workers: int) -> str:
-    """Return the most memory that this process and a worker had, and the sum with all workers."""
-    here = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    each = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    return f"{here:,.0f} MiB, a worker {each:,.0f} MiB, together {here + workers * each:,.0f} MiB"
+@contextmanager
+def watching() -> Iterator[dict[int, float]]:
+    """Note the most memory (MiB) that this process and each process under it has, by its number."""
+    most: dict[int, float] = {}
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.1):
+            for status in Path("/proc").glob("[0-9]*/status"):
+                try:
+                    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+                except (OSError, ValueError):
+                    continue  # it has just ended
+                process, parent = int(fields["Pid"]), int(fields["PPid"])
+                if os.getpid() in (process, parent) and "VmRSS" in fields:
+                    resident = int(fields["VmRSS"].split()[0]) / 1024
+                    most[process] = max(resident, most.get(process, 0))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield most
+    finally:
+        over.set()
+        watcher.join()
 
 
 def measure(engine: sa.Engine, count: int, workers: int, looped: float) -> None:
     """Print a line for each kind of work."""
+    most: dict[str, float] = {}
     spent = {"bare read + parse": min(timed(lambda: bare(engine)) for _ in range(2))}
     base = spent["bare read + parse"]
 
     def work(*, check: bool = False) -> list[Run]:
-        runs = rebuild_all(engine, PROJECTIONS, now, workers=workers, check=check)
+        with watching() as memory:
+            runs = rebuild_all(engine, PROJECTIONS, now, workers=workers, check=check)
+        biggest = sorted(memory.values(), reverse=True)[: workers + 1]
+        most["together"] = max(sum(biggest), most.get("together", 0))
+        most["each"] = max(*biggest, most.get("each", 0))
         assert all(run.outcome == "ok" for run in runs), runs
         return runs
 
@@ -132,6 +160,7 @@ def measure(engine: sa.Engine, count: int, workers: int, looped: float) -> None:
         line = f"{seconds:>9.1f}{each:>10.2f}{count / seconds:>11,.0f}{seconds / base:>8.2f}"
         faster = f"{looped / each:>8.0f}{looped / each * len(PROJECTIONS):>14.0f}"
         print(f"  {name:<20}{line}{'' if 'bare' in name else faster}")
+    print(f"  peak memory: {most['each']:,.0f} MiB a process, {most['together']:,.0f} MiB together")
 
 
 def main() -> None:
@@ -144,7 +173,8 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="rebuild-"))
     try:
-        looped = loop(folder)
+        with ProcessPoolExecutor(1) as apart:  # so that its memory is not ours
+            looped = apart.submit(loop, folder).result()
         print(f"the other library's loop: {looped:,.0f} us an event, {1e6 / looped:,.0f} events/s")
         ours = folder / "ours.db"
         if options.world:
@@ -156,7 +186,6 @@ def main() -> None:
             count = connection.scalar(sa.select(sa.func.max(tables.events.c.position))) or 0
         print(f"{engine.dialect.name}, {count:,} events, {options.workers} workers")
         measure(engine, count, options.workers, looped)
-        print(f"  peak memory: {peak(options.workers)}")
     finally:
         shutil.rmtree(folder)
 

@@ -7,7 +7,6 @@ imports what this one would (a fork would take over connections and threads that
 which function and which tasks, and ends when the pipe does, however that comes about.
 """
 
-import gc
 import pickle
 import signal
 import subprocess
@@ -81,7 +80,6 @@ def is_shared(engine: sa.Engine) -> bool:
 def serve(source: IO[bytes], answers: IO[bytes]) -> None:
     """Be a worker: do the tasks that come in, until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it
-    gc.disable()  # a third of the time: what the work makes has no cycles, and frees itself
     try:
         url, work = pickle.load(source)
         engine = connect(url)

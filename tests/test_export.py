@@ -334,7 +334,7 @@ def test_altered_entry_is_not_exported(engine: sa.Engine, tmp_path: Path) -> Non
     fill(engine, 20)
     note = sign(engine, 20)
     rewrite(engine, "UPDATE events SET entry = substr(entry, 2) WHERE position = 7")
-    with reading(engine) as connection, pytest.raises(Damaged, match="^position 7: "):
+    with reading(engine) as connection, pytest.raises(Damaged, match=r"^position 7: "):
         export(connection, tmp_path / "out", note, no_root)
     assert files_in(tmp_path / "out") == {}
 
