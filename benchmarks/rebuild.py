@@ -10,14 +10,11 @@ fills every answer table of eight projections, so *loop x* is given as measured 
 """
 
 import argparse
-import os
 import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +25,7 @@ from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import Tracking
 from eventsourcing.sqlite import SQLiteDatastore, SQLiteTrackingRecorder
 
+from benchmarks.memory import watching
 from benchmarks.world import drafts, load
 from ledger import tables
 from ledger.book import now, workers
@@ -80,7 +78,7 @@ def bare(engine: sa.Engine) -> None:
     with reading(engine) as connection:
         cursor = connection.execute(query, execution_options=options).cursor
         assert cursor is not None
-        for (entry,) in cursor:
+        for (entry,) in iter(cursor.fetchone, None):
             orjson.loads(entry)
 
 
@@ -106,33 +104,6 @@ def loop(folder: Path) -> float:
             start = notifications[-1].id + 1
 
     return timed(project) / LOOPED * 1e6
-
-
-@contextmanager
-def watching() -> Iterator[dict[int, float]]:
-    """Note the most memory (MiB) that this process and each process under it has, by its number."""
-    most: dict[int, float] = {}
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.1):
-            for status in Path("/proc").glob("[0-9]*/status"):
-                try:
-                    fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
-                except (OSError, ValueError):
-                    continue  # it has just ended
-                process, parent = int(fields["Pid"]), int(fields["PPid"])
-                if os.getpid() in (process, parent) and "VmRSS" in fields:
-                    resident = int(fields["VmRSS"].split()[0]) / 1024
-                    most[process] = max(resident, most.get(process, 0))
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield most
-    finally:
-        over.set()
-        watcher.join()
 
 
 def measure(engine: sa.Engine, count: int, workers: int, looped: float) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
+from benchmarks.memory import watching
 from benchmarks.world import load
 from ledger import tables
 from ledger.audit.against import Against
@@ -27,15 +28,14 @@ from ledger.audit.proving import prove
 from ledger.audit.verifying import verify
 from ledger.merkle import (
     EMPTY,
-    Frontier,
     check_inclusion,
     extend,
     frontier_from_bytes,
     leaf_hash,
     root,
 )
-from ledger.store.audit_read import read_leaves
 from ledger.store.connect import connect, reading
+from ledger.store.leaves import read_leaf_hashes
 from ledger.store.read import read_entry, read_head
 from ledger.tlog.head import Head, open_head, sign_head
 from ledger.tlog.note import KEY_SIZE, Signer
@@ -43,8 +43,6 @@ from ledger.tlog.proof import decode_proof, encode_proof
 
 PAGE = 1_000
 CHECKS = 100
-MIB = 1024
-"""ru_maxrss counts KiB on Linux."""
 
 
 def bare(url: str) -> None:
@@ -83,15 +81,10 @@ def head_at(url: str, size: int) -> Against:
         whole = connection.execute(sa.select(tables.tree_head)).one()
         if size == whole.size:
             frontier = frontier_from_bytes(size, whole.frontier)
-        while frontier.size < size:
-            frontier = _more(connection, frontier, size)
+        for leaves in read_leaf_hashes(connection, frontier.size, size):
+            frontier = extend(frontier, leaves)
     engine.dispose()
     return Against(size, root(frontier), "kept", frontier=frontier)
-
-
-def _more(connection: sa.Connection, frontier: Frontier, size: int) -> Frontier:
-    leaves = read_leaves(connection, frontier.size + 1, min(frontier.size + PAGE, size))
-    return extend(frontier, [leaf for _, leaf in leaves])
 
 
 def processor() -> float:
@@ -141,7 +134,9 @@ def main() -> None:
     if options.deep:
         runs[f"verify --deep, {cores} processes"] = lambda: verified(
             url, whole, workers=cores, deep=True)
-    show(size, best(runs, options.rounds))
+    with watching() as memory:
+        show(size, best(runs, options.rounds))
+    print(f"  peak memory of a process: {max(memory.values()):,.0f} MiB")
     proofs(url, whole)
 
 
@@ -175,9 +170,6 @@ def show(size: int, spent: dict[str, tuple[float, float]]) -> None:
     for name, (seconds, processor_seconds) in spent.items():
         print(f"  {name:<28}{seconds:>9.2f}{processor_seconds:>13.2f}"
               f"{seconds / clock:>9.2f}{processor_seconds / cpu:>13.2f}")
-    for whose, what in ((resource.RUSAGE_SELF, "this process"),
-                        (resource.RUSAGE_CHILDREN, "the largest of the others")):
-        print(f"  peak memory of {what}: {resource.getrusage(whose).ru_maxrss // MIB} MiB")
 
 
 if __name__ == "__main__":

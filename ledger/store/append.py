@@ -173,16 +173,17 @@ def _write(
     frontier = extend(log.frontier, leaves)
     moved = (frontier.size, root(frontier), frontier_to_bytes(frontier), recorded_at)
     sql = STATEMENTS[connection.dialect.name]
-    if len(rows) > 1:
+    both = sql.insert_event_and_move_head if len(rows) == 1 else None
+    if both is None:
         _insert(connection, sql.insert_event, sql.insert_events, rows)
-        connection.exec_driver_sql(sql.move_head, moved)
-    elif sql.insert_event_and_move_head is not None:
-        run_bare(connection, sql.insert_event_and_move_head, moved + rows[0])
     else:
-        run_bare(connection, sql.insert_event, rows[0])
-        run_bare(connection, sql.move_head, moved)
-    if sealed:
+        run_bare(connection, both, moved + rows[0])
+    if sealed:  # before the head moves: SQLite then knows that none of them was erased
         _insert(connection, sql.insert_disclosure, sql.insert_disclosures, sealed)
+    if len(rows) > 1:
+        connection.exec_driver_sql(sql.move_head, moved)
+    elif both is None:
+        run_bare(connection, sql.move_head, moved)
     return receipts
 
 

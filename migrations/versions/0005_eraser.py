@@ -29,7 +29,8 @@ GRANTS = (
     ("SELECT", "ledger_revision"),
 )
 
-# The last events of the stream come first: the erasure was appended a moment ago.
+# The last events of the stream come first: the erasure was appended a moment ago. What comes in
+# with an event that the tree does not hold yet cannot have been erased: an append pays nothing.
 ON_SQLITE = """
 CREATE TRIGGER disclosures_erase BEFORE DELETE ON disclosures
 BEGIN
@@ -47,6 +48,7 @@ BEGIN
 END;
 
 CREATE TRIGGER disclosures_stay_erased BEFORE INSERT ON disclosures
+WHEN NEW.position <= (SELECT size FROM tree_head)
 BEGIN
     SELECT RAISE(ABORT, 'disclosures that were erased stay erased: INSERT is refused')
      WHERE EXISTS (SELECT 1 FROM events mine JOIN events said ON said.stream = mine.stream
