@@ -4,6 +4,7 @@ Each is a copy of one that was migrated once: a copied file, or CREATE DATABASE 
 """
 
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ hypothesis.settings.register_profile(
     ],
 )
 hypothesis.settings.load_profile("ledger")
+
+# A shell starts what runs in its background deaf to Ctrl-C, and deaf are all processes under it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
