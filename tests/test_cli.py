@@ -21,6 +21,7 @@ from command_line import (
     run,
 )
 
+from ledger.answers.registry import QUESTIONS, Question
 from ledger.cli import output
 from ledger.cli.main import SECTIONS, ledger
 from ledger.examples import shipped
@@ -251,6 +252,20 @@ def test_no_room_for_the_answer(arguments: str, article: None) -> None:
         done = subprocess.run(command(*arguments.split()), env=environment(), stdout=full,
                               stderr=subprocess.PIPE, check=False)
     assert (done.returncode, done.stderr) == (4, b"could not finish: No space left on device\n")
+
+
+@pytest.mark.parametrize("question", [q for q in QUESTIONS if "development" in q.parameters],
+                         ids=lambda question: question.name)
+def test_an_answer_about_one_development(question: Question, article: None) -> None:
+    """--development takes one that is recorded, by its short name too, and refuses any other."""
+    run("projections", "rebuild")
+    asked = "answer", question.name, "--format", "json", "--development"
+    short, long = (json.loads(run(*asked, name).stdout)["data"] for name in (
+        "by-release-2025-12-13", "development/by-release-2025-12-13"))
+    assert short == long
+    assert short["scope"]["development"] == "development/by-release-2025-12-13"
+    said = run(*asked, "by-release-2025-12-31", code=3).stderr
+    assert "stream development/by-release-2025-12-31 is not in this ledger" in said
 
 
 def test_terminal_without_unicode(article: None) -> None:

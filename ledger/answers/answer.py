@@ -27,6 +27,9 @@ AsOf = int | str | None
 _RECORDED_AT = sa.select(tables.events.c.recorded_at).where(
     tables.events.c.position == sa.bindparam("position")
 )
+_HAS_STREAM = sa.select(tables.events.c.position).where(
+    tables.events.c.stream == sa.bindparam("stream")
+).limit(1)
 WANTED_AS_OF = "a position, or a time in UTC such as 2025-12-13 or 2025-12-13T18:00:00Z"
 
 
@@ -104,11 +107,17 @@ def position_at(connection: sa.Connection, as_of: AsOf) -> int | None:
     return low
 
 
-def stream_name(development: str | None) -> str | None:
-    """Return the stream of a development; its short name is enough."""
+def stream_name(connection: sa.Connection, development: str | None) -> str | None:
+    """Return the stream of a development; its short name is enough.
+
+    Raises NotFound where nothing was ever recorded about it: a slip of the pen is no zero.
+    """
     if development is None:
         return None
-    return f"development/{development.removeprefix('development/')}"
+    stream = f"development/{development.removeprefix('development/')}"
+    if connection.scalar(_HAS_STREAM, {"stream": stream}) is None:
+        raise NotFound(f"stream {stream}", "`ledger show POSITION` names an event's stream")
+    return stream
 
 
 def state_code(state: str | None) -> str | None:

@@ -61,7 +61,7 @@ def coded_events(
         since=first_day(since),
         until=end,
         stage=stage,
-        development=stream_name(development),
+        development=stream_name(connection, development),
         as_of=position_at(connection, as_of),
     )
     query = _counted(scope.get("since"), end).where(

@@ -46,7 +46,7 @@ def disputes(
     behind(connection, DISPUTES)
     scope = given(
         state=state_code(state),
-        development=stream_name(development),
+        development=stream_name(connection, development),
         as_of=position_at(connection, as_of),
     )
     query = sa.select(table).where(standing_at(table, scope.get("as_of")))

@@ -49,7 +49,7 @@ def exchanges(
     """
     behind(connection, EXCHANGES)
     at, day = position_at(connection, as_of), last_day(valid_at)
-    stream = stream_name(development)
+    stream = stream_name(connection, development)
     stands = standing_at(table, at)
     if stream is not None:
         stands = ((table.c.stream == stream) | (table.c.other == stream)) & stands

@@ -62,7 +62,7 @@ def people(
     query = sa.select(table).where(standing_at(table, at)).order_by(table.c.position)
     if by is not None:
         query = query.where(table.c.held_by == by)
-    if (stream := stream_name(development)) is not None:
+    if (stream := stream_name(connection, development)) is not None:
         query = query.where(table.c.stream == stream)
     found: dict[str, list[Any]] = {}
     for row in connection.execute(query).all():

@@ -71,7 +71,7 @@ def releases(
         end,
         stage,
         position_at(connection, as_of),
-        stream_name(development),
+        stream_name(connection, development),
     )
     found = rolled_up(connection, by, scope)
     disputes = [

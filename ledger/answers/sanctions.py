@@ -124,7 +124,7 @@ def sanctions(
     code = None if state is None else read_country(state).code
     at, day = position_at(connection, as_of), last_day(valid_at)
     courses: dict[tuple[str, str, str], list[Any]] = {}
-    stream = stream_name(development)
+    stream = stream_name(connection, development)
     for row in connection.execute(_query(code, stream, at)).all():
         target = row.target or f"a {row.target_kind}"
         courses.setdefault((row.stream, target.casefold(), row.way), []).append(row)

@@ -46,7 +46,7 @@ def talks(
     """
     behind(connection, TALKS)
     party, at = state_code(state), position_at(connection, as_of)
-    stream = stream_name(development)
+    stream = stream_name(connection, development)
     query = _query(party, stream, at)
     first, last = first_day(valid_at), last_day(valid_at)
     if last is not None:

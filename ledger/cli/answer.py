@@ -58,7 +58,7 @@ OPTIONS: dict[str, Callable[[Command], Command]] = {
     "party": click.option("--state", metavar="COUNTRY",
                           help="Only those with this state or organisation."),
     "development": click.option("--development", metavar="NAME",
-                                help="Only this development, with what it is merged with."),
+                                help="Only this development, named as `ledger history` names it."),
     "since": click.option("--since", metavar="DAY",
                           help="The first day that counts, as 2025-11-01 or 2025-11."),
     "until": click.option("--until", metavar="DAY", help="The last day that counts."),
