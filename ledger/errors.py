@@ -104,6 +104,14 @@ class NotFound(LedgerError):
         super().__init__(f"{what} is not in this ledger" + (f": {hint}" if hint else ""))
 
 
+class NoStream(NotFound):
+    """A stream that was named has no event."""
+
+    def __init__(self, stream: str) -> None:
+        self.stream = stream
+        super().__init__(f"stream {stream}", "`ledger show POSITION` names the stream of an event")
+
+
 class BadEntry(LedgerError):
     """Stored bytes are not an entry of this format."""
 

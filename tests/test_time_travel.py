@@ -11,9 +11,10 @@ from recording import SOURCE, answered, bounds_of, record_example, recorded, rel
 from ledger.answers.answer import position_at
 from ledger.answers.changes import changes
 from ledger.answers.explaining import explain_releases
+from ledger.answers.registry import QUESTIONS
 from ledger.answers.releases import releases
 from ledger.cli.main import ledger
-from ledger.errors import BadValue
+from ledger.errors import BadValue, NoStream
 from ledger.store.connect import reading
 from ledger.store.read import read_head
 
@@ -56,6 +57,22 @@ def test_the_article_as_it_was_before_the_wider_record(engine: sa.Engine) -> Non
     assert as_of(engine, 13).rows == alone.rows
     assert as_of(engine, "13").total == alone.total
     assert as_of(engine, 0).total["developments"] == 0
+
+
+def test_a_development_that_is_recorded_later_is_not_there_yet(engine: sa.Engine) -> None:
+    """As of a position before it, a development has no row; one that never was is refused."""
+    recorded(engine, release("a", total=10))
+    recorded(engine, release("b", total=3))
+    answered(engine)
+    questions = [q for q in QUESTIONS if "development" in q.parameters]
+    assert len(questions) == 7
+    with reading(engine) as connection:
+        for question in questions:
+            assert question.answer(connection, development="b", as_of=1).rows == []
+            with pytest.raises(NoStream, match="development/c is not in this ledger"):
+                question.answer(connection, development="c")
+        totals = [releases(connection, development="b", as_of=at).total for at in (1, 2)]
+    assert [total["high"] for total in totals] == [0, 3]
 
 
 def test_a_time_is_the_last_position_recorded_by_then(engine: sa.Engine) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ledger import tables
 from ledger.answers.frames import arrow_table, pandas_frame
-from ledger.errors import BadValue, NotFound
+from ledger.errors import BadValue, NoStream, NotFound
 from ledger.projections.projection import Projection
 from ledger.store.append import format_time
 from ledger.store.checkpoints import read_checkpoint
@@ -110,13 +110,13 @@ def position_at(connection: sa.Connection, as_of: AsOf) -> int | None:
 def stream_name(connection: sa.Connection, development: str | None) -> str | None:
     """Return the stream of a development; its short name is enough.
 
-    Raises NotFound where nothing was ever recorded about it: a slip of the pen is no zero.
+    Raises NoStream where nothing was ever recorded about it: a slip of the pen is no zero.
     """
     if development is None:
         return None
     stream = f"development/{development.removeprefix('development/')}"
     if connection.scalar(_HAS_STREAM, {"stream": stream}) is None:
-        raise NotFound(f"stream {stream}", "`ledger show POSITION` names an event's stream")
+        raise NoStream(stream)
     return stream
 
 

@@ -50,8 +50,8 @@ def coded_events(
     """Return how many coded events there are, at least and at most, by month, actors and code root.
 
     `since` and `until` are days (EDTF), both included; what only may lie between them counts for
-    the high bound. `development` (its stream, or the short name) counts that one alone. Raises
-    BadValue, and NotFound before the first rebuild.
+    the high bound. `development` (its stream, or the short name) counts that one alone.
+    Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     if stage not in STAGES:
         raise BadValue(stage, "one of " + ", ".join(STAGES))

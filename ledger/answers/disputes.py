@@ -40,7 +40,8 @@ def disputes(
     With `state`, only where a report says that this state or organisation did it or took part; with
     `development` (its stream, or the short name), that one alone.
     A contradiction belongs to the record and not to a day: `valid_at` is checked and changes
-    nothing. Raises BadValue, and NotFound before the first rebuild.
+    nothing.
+    Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     last_day(valid_at)
     behind(connection, DISPUTES)

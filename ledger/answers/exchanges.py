@@ -44,8 +44,8 @@ def exchanges(
     """Return which development is linked to which, who says so, and who denies it.
 
     `valid_at` (EDTF; its end) is the day by which the stages count; `development` (its stream, or
-    the short name) keeps the links that it is an end of. Raises BadValue, and NotFound before the
-    first rebuild.
+    the short name) keeps the links that it is an end of.
+    Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     behind(connection, EXCHANGES)
     at, day = position_at(connection, as_of), last_day(valid_at)

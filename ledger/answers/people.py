@@ -55,7 +55,8 @@ def people(
     """Return each person's status on a day (EDTF; its end), or by everything that is recorded.
 
     `state` is the country or organisation that holds or frees them; with `development` (its stream,
-    or the short name), what it alone says. Raises BadValue, and NotFound before the first rebuild.
+    or the short name), what it alone says.
+    Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     behind(connection, PEOPLE)
     at, day, by = position_at(connection, as_of), last_day(valid_at), state_code(state)

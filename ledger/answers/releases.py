@@ -56,8 +56,8 @@ def releases(
     `state` is a country's name or code, or an organisation; `since` and `until` are days (EDTF),
     both included; `valid_at` counts up to that day. A release whose days are only partly inside
     counts for the high bound alone. `development` (its stream, or the short name) counts that one
-    alone, with what it is merged with. By day the numbers are cumulative. Raises BadValue, and
-    NotFound before the first rebuild.
+    alone, with what it is merged with. By day the numbers are cumulative.
+    Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     if by not in BY:
         raise BadValue(by, "one of " + ", ".join(BY))

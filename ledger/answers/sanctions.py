@@ -118,7 +118,7 @@ def sanctions(
     """Return how far each measure went by a day (EDTF; its end), and when each stage was reached.
 
     `state` is the target's country; `development` (its stream, or the short name) keeps that one.
-    Raises BadValue, and NotFound before the first rebuild.
+    Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     behind(connection, SANCTIONS)
     code = None if state is None else read_country(state).code

@@ -41,8 +41,8 @@ def talks(
     """Return the talks that a state or organisation was a party to, by day.
 
     `valid_at` (EDTF) keeps those that may have been on that day; `development` (its stream, or the
-    short name) keeps that one. Raises BadValue, and NotFound
-    before the first rebuild.
+    short name) keeps that one.
+    Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     behind(connection, TALKS)
     party, at = state_code(state), position_at(connection, as_of)

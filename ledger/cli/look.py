@@ -27,7 +27,7 @@ from ledger.cli.render import PERSONAL, Fact, as_rows, difference, facts, source
 from ledger.cli.start import database_option, open_to_read
 from ledger.developments import Development, Report, evolve
 from ledger.encoding import parse
-from ledger.errors import BadValue, NotFound
+from ledger.errors import BadValue, NoStream
 from ledger.events import Data, RecordedEvent
 from ledger.intake.composing import CATEGORIES
 from ledger.kinds.fields import STREAM
@@ -184,12 +184,12 @@ def history(database: str, stream: str, format: str) -> None:
 
 
 def _find(connection: sa.Connection, stream: str) -> tuple[str, list[RecordedEvent]]:
-    """Return the one stream of that name and its events; raises NotFound, BadValue."""
+    """Return the one stream of that name and its events; raises NoStream, BadValue."""
     names = [stream, *(f"{category}/{stream}" for category in CATEGORIES)]
     found = read_streams(connection, filter(STREAM.fullmatch, names))
     there = [name for name, events in found.items() if events]
     if not there:
-        raise NotFound(f"stream {stream}", "`ledger show POSITION` names the stream of an event")
+        raise NoStream(stream)
     name = stream if stream in there else there[0]
     if len(there) > 1 and stream not in there:
         raise BadValue(stream, "one of " + ", ".join(there))

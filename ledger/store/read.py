@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ledger import tables
 from ledger.encoding import decode, has_sealed
-from ledger.errors import NotFound
+from ledger.errors import NoStream, NotFound
 from ledger.events import RecordedEvent
 
 PAGE = 1_000
@@ -72,10 +72,10 @@ def read_events(
 
 
 def read_stream(connection: sa.Connection, stream: str) -> list[RecordedEvent]:
-    """Return all events of one stream in order; raises NotFound for a stream without events."""
+    """Return all events of one stream in order; raises NoStream where there is none."""
     events = list(read_events(connection, Selection(stream=stream)))
     if not events:
-        raise NotFound(f"stream {stream}")
+        raise NoStream(stream)
     return events
 
 
