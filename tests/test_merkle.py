@@ -269,7 +269,7 @@ def test_nothing_to_prove(index: int) -> None:
         prove_consistency(index + 1, 4, SUBTREE)
 
 
-@pytest.mark.parametrize("size", range(1, 21))
+@pytest.mark.parametrize("size", [*range(1, 21), 64, SMALL_WORLD - 1, SMALL_WORLD])
 def test_one_flipped_bit_breaks_a_proof(size: int) -> None:
     """No bit of a leaf, of a root or of a proof can change and the proof still hold."""
     top, flips = SUBTREE(0, size), 0
