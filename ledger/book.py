@@ -7,7 +7,8 @@ is where the clock, ids and salts come from; the rooms below are given them.
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -22,7 +23,8 @@ from ledger.intake.reading import Draft, read_reports
 from ledger.intake.recording import Outcome, Writer, record
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import Run, rebuild_all
-from ledger.store import connect as database
+from ledger.store.connect import Connectable, file_of, place_of, reading
+from ledger.store.connect import connect as engine_of
 from ledger.store.migrate import HEAD, revision_of, upgrade
 
 
@@ -63,15 +65,15 @@ def open_ledger(url: str, *, create: bool = False) -> sa.Engine:
 
     With `create`, a SQLite ledger that is not there yet is made. Raises CouldNot.
     """
-    engine = database.connect(url)
-    file = database.file_of(engine)
+    engine = engine_of(url)
+    file = file_of(engine)
     if file is not None and create and (not file.exists() or file.stat().st_size == 0):
         upgrade(engine)
         return engine
-    place = database.place_of(engine)
+    place = place_of(engine)
     if file is not None and not file.exists():
         raise CouldNot(f"open {place}", "there is no ledger there; `ledger init` makes one")
-    with database.reading(engine) as connection:
+    with reading(engine) as connection:
         revision = revision_of(connection)
     if revision == HEAD:
         return engine
@@ -85,9 +87,20 @@ def open_ledger(url: str, *, create: bool = False) -> sa.Engine:
 class Book:
     """One ledger, for scripts."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self.engine = engine
-        self.answers = Answers(engine)
+    def __init__(self, database: Connectable) -> None:
+        self.engine = database.engine
+        self.answers = Answers(database)
+        self._database = database
+
+    @contextmanager
+    def connected(self) -> Iterator["Book"]:
+        """Keep one connection for many small calls, such as reports recorded one by one.
+
+        Yields the same ledger as a Book of one thread. Each call is a transaction as before, and
+        what `record` returns is on disk; only the way there is shorter.
+        """
+        with self.engine.connect() as connection:
+            yield Book(connection)
 
     def record(
         self,
@@ -103,10 +116,10 @@ class Book:
         """
         if isinstance(reports, Path):
             with reports.open("rb") as file:
-                return record(self.engine, read_reports(file), writer(by),
+                return record(self._database, read_reports(file), writer(by),
                               keep_going=keep_going, dry_run=dry_run)
         drafts = (Draft(number, dict(fields)) for number, fields in enumerate(reports, start=1))
-        return record(self.engine, drafts, writer(by), keep_going=keep_going, dry_run=dry_run)
+        return record(self._database, drafts, writer(by), keep_going=keep_going, dry_run=dry_run)
 
     def rebuild(self) -> list[Run]:
         """Rebuild every projection from the first event and return what was done."""
@@ -119,8 +132,8 @@ class Answers:
     The parameters are those of the functions in `ledger.answers`; each call is one transaction.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Connectable) -> None:
+        self._database = database
 
     def __getattr__(self, name: str) -> Callable[..., Answer]:
         for question in QUESTIONS:
@@ -132,7 +145,7 @@ class Answers:
         return [question.name for question in QUESTIONS]
 
     def _ask(self, answer: Callable[..., Answer], **parameters: Any) -> Answer:
-        with database.reading(self._engine) as connection:
+        with reading(self._database) as connection:
             return answer(connection, **parameters)
 
 

@@ -12,15 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-import sqlalchemy as sa
-
 from ledger.encoding import Salts
 from ledger.errors import BadReport, Complaint, LedgerError
 from ledger.intake.composing import Candidate, read_draft
 from ledger.intake.desk import Desk
 from ledger.intake.reading import BadDraft, Draft
 from ledger.store.append import Clock, Receipt
-from ledger.store.connect import writing
+from ledger.store.connect import Connectable, writing
 
 CHUNK = 1_000
 """Reports that are looked up and appended together."""
@@ -63,7 +61,7 @@ OnProgress = Callable[[Outcome], None]
 
 
 def record(
-    engine: sa.Engine,
+    database: Connectable,
     drafts: Iterable[Draft | BadDraft],
     writer: Writer,
     *,
@@ -81,7 +79,7 @@ def record(
     chunk_by_chunk = keep_going and not dry_run
     first = next(chunks, None)  # read before the lock is taken: input may be slow
     while first is not None:
-        with writing(engine) as connection:
+        with writing(database) as connection:
             desk = Desk(connection, writer.name, writer.clock, writer.new_id, writer.salts)
             for chunk in [first] if chunk_by_chunk else chain([first], chunks):
                 _take_in(desk, chunk, outcome)
