@@ -75,6 +75,7 @@ def _transaction(database: Connectable, purpose: str) -> Iterator[sa.Connection]
     opened = database.connect() if isinstance(database, sa.Engine) else nullcontext(database)
     with opened as connection:
         info = connection.info
+        before = info.get(_PURPOSE)  # None, or that of a transaction that is open: begin refuses
         info[_PURPOSE] = purpose
         try:
             with connection.begin():
@@ -83,7 +84,7 @@ def _transaction(database: Connectable, purpose: str) -> Iterator[sa.Connection]
                     run_bare(connection, _BEGIN_ON_SQLITE[purpose])
                 yield connection
         finally:
-            info.pop(_PURPOSE, None)  # gone already if the server closed the connection
+            info[_PURPOSE] = before
 
 
 def holds_append_lock(connection: sa.Connection) -> bool:

@@ -1,0 +1,117 @@
+"""The ledger from Python: one connection kept for many small calls, on both databases."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from appenders import complaints_about, release
+from sqlalchemy import exc
+
+import ledger
+from ledger.book import Book
+from ledger.intake.recording import Outcome
+from ledger.store.append import append
+from ledger.store.connect import changing, holds_append_lock, reading, writing
+from ledger.store.read import read_head
+
+
+def report(number: int, **fields: Any) -> dict[str, Any]:
+    """Return a report of a release of that many people."""
+    source = {"publisher": "A Newspaper", "url": f"https://example.org/{number}"}
+    return {"kind": "PrisonersReleased", "development": f"by-{number}", "when": "2025-12-13",
+            "by": "Belarus", "total": number, "provenance": source, **fields}
+
+
+@pytest.fixture
+def book(database: str) -> Iterator[Book]:
+    """A ledger that nothing was recorded in."""
+    book = ledger.connect(database)
+    yield book
+    book.engine.dispose()
+
+
+def record_one(book: Book, number: int, **fields: Any) -> Outcome:
+    return book.record([report(number, **fields)], by="desk")
+
+
+def size_of(book: Book) -> int:
+    """Return the number of events that somebody else sees, on a connection of his own."""
+    with reading(book.engine) as connection:
+        return read_head(connection).size
+
+
+def test_one_by_one(book: Book) -> None:
+    """Reports recorded one by one on a kept connection are seen by others, each at once."""
+    with book.connected() as same:
+        for number in range(1, 6):
+            assert record_one(same, number).written
+            assert size_of(book) == number
+        same.rebuild()
+        (row,) = same.answers.releases(by="state")
+        assert (row["state"], row["low"], row["high"]) == ("BY", 15, 15)
+        assert record_one(same, 5).already == 1
+    assert complaints_about(book.engine) == []
+
+
+def test_refusals_between(book: Book) -> None:
+    """A refused report, a dry run and a question to no answer leave a kept connection usable."""
+    with book.connected() as same:
+        assert not record_one(same, 1, by="Nowhereland").written
+        assert not same.record([report(1)], by="desk", dry_run=True).written
+        with pytest.raises(ledger.errors.LedgerError):
+            same.answers.releases()
+        assert record_one(same, 1).written
+    assert size_of(book) == 1
+
+
+def test_others_write_between(book: Book) -> None:
+    """While a connection is kept and idle, others append; it keeps no lock and no old state."""
+    with book.connected() as one, book.connected() as other:
+        for number in range(1, 9):
+            record_one(one if number % 2 else other, number)
+        assert size_of(one) == size_of(other) == 8
+    assert complaints_about(book.engine) == []
+
+
+def test_purpose_ends(engine: sa.Engine) -> None:
+    """A kept connection holds the append lock in `writing` alone, however that ends."""
+    with engine.connect() as connection:
+        for purpose in (writing, changing, reading):
+            with purpose(connection) as same:
+                assert same is connection
+                assert holds_append_lock(connection) == (purpose is writing)
+            assert not holds_append_lock(connection)
+            with pytest.raises(ZeroDivisionError), purpose(connection):
+                raise ZeroDivisionError
+            with connection.begin():
+                assert not holds_append_lock(connection)
+        with reading(connection), pytest.raises(AssertionError, match="writing"):
+            append(connection, [release("1", "development/a")], recorded_by="anna",
+                   clock=lambda: datetime.now(UTC))
+
+
+def test_inside_another(engine: sa.Engine) -> None:
+    """A transaction is not opened inside another one, and the outer one keeps its lock."""
+    with engine.connect() as connection, writing(connection):
+        with pytest.raises(exc.InvalidRequestError), reading(connection):
+            pass
+        assert holds_append_lock(connection)
+
+
+def test_a_lost_server(postgres_database: str) -> None:
+    """When the server drops a kept connection, the call fails and the next one goes through."""
+    book = ledger.connect(postgres_database)
+    with book.connected() as same:
+        record_one(same, 1)
+        with book.engine.connect() as connection, connection.begin():
+            connection.exec_driver_sql(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        with pytest.raises(exc.DBAPIError):
+            record_one(same, 2)
+        assert record_one(same, 2).written
+    assert size_of(book) == 2
+    book.engine.dispose()
