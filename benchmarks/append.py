@@ -6,9 +6,11 @@ Both store the same report, and both work in two steps that are timed apart. *Ma
 is validated against its marshmallow form, sealed where it names a person, and put into canonical
 bytes; there an aggregate triggers an event, unchecked. *Store*: here the entry is hashed into the
 tree and inserted under triggers that check order and uniqueness; there `Application.save` stores
-one event a transaction, `EventStore.put` 1,000. Both keep their connection to the database. The two take turns, transaction by transaction, so
-that a busy machine slows both; times are medians. *Strict x* is the reading of the budget that is
-hardest on the ledger: its make and store together, against the other library's store alone.
+one event a transaction, `EventStore.put` 1,000. Here one connection is kept, as by
+`Book.connected`; there the application's own pool keeps it. The two take turns, transaction by
+transaction, so that a busy machine slows both; times are medians. *Strict x* is the reading of the
+budget that is hardest on the ledger: its make and store together, against the other library's store
+alone.
 """
 
 import argparse
