@@ -1,6 +1,7 @@
 """Opening the database and its transactions.
 
-Takes a database URL; hands on an Engine, and connections inside a transaction that the caller owns.
+Takes a database URL; hands on an Engine. Takes an Engine, or a connection that is kept; hands on a
+connection inside a transaction that the caller owns.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ _APPEND, _CHANGE, _READ = "append", "change", "read"
 
 Connectable = sa.Engine | sa.Connection
 """A database: by its engine, or by a connection that the caller keeps for one transaction after the
-other, which halves what a small transaction costs beside its commit."""
+other, which spares each the way to the pool and back (benchmarks/README.md)."""
 
 
 def connect(url: str) -> sa.Engine:
