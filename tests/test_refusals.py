@@ -77,7 +77,13 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
     ("a list of words", raw("- hello\n- world"), ("line 1", "wanted a report")),
     ("a YAML tag", raw("- !!python/object:os.system {kind: a}"), ("line 1",)),
     ("nested without end", b'{"a":' * 100_000, ("line 1", "nested too deeply")),
-    ("nested YAML", b"- " + b"[" * 5_000 + b"]" * 5_000, ("nested too deeply",)),
+    ("nested YAML", b"- " + b"[" * 5_000 + b"]" * 5_000, ("line 1", "nested too deeply")),
+    ("nested YAML without end", b"[" * 100_000, ("line 1", "nested too deeply")),
+    ("nested by dashes", b"- " * 3_000, ("line 1", "nested too deeply")),
+    ("nested by lines", b"".join(b" " * n + b"a:\n" for n in range(3_000)),
+     ("nested too deeply",)),
+    ("nested by aliases", b"".join(b"- &a%d [*a%d]\n" % (n + 1, n) for n in range(3_000))
+     .replace(b"[*a0]", b"[]"), ("nested too deeply",)),
     # not a report
     ("duplicate key", raw('{"kind": "TalksHeld", "kind": "TalksHeld"}'), ("'kind'", "twice")),
     ("duplicate key in YAML", raw("- {kind: TalksHeld, kind: TalksHeld}"), ("'kind'", "twice")),

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 import yaml
 
 from ledger.errors import BadFile, shown
-from ledger.intake.yaml_reading import construct, documents
+from ledger.intake.yaml_reading import TooDeep, construct, documents
 
 Fields = dict[str, Any]
 
@@ -126,7 +126,9 @@ def _read_yaml(file: BinaryIO) -> Drafts:
         raise BadFile(f"not YAML: {why}", mark.line + 1 if mark else None) from None
     except yaml.YAMLError as refusal:
         raise BadFile(f"not YAML: {refusal}") from None
-    except RecursionError:
+    except TooDeep as refusal:
+        raise BadFile("nested too deeply to be reports", refusal.line) from None
+    except RecursionError:  # through aliases
         raise BadFile("nested too deeply to be reports") from None
 
 

@@ -11,8 +11,11 @@ from typing import Any
 
 import yaml
 
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+LEVELS_AT_MOST = 200
+"""Levels of nesting; a report has fewer than ten. Without an end of its own, libyaml 0.2.5 goes on
+until the stack overflows and the process dies."""
 ALIASES_AT_MOST = 100_000
 """Nodes that one report may unfold to through aliases: more is an attack, not a report."""
 
@@ -21,14 +24,39 @@ _FLOAT = re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?(e[-+]?\d+)?|\.inf|\.nan)", re.I | 
 _WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
+class TooDeep(Exception):
+    """Nested deeper than LEVELS_AT_MOST."""
+
+    def __init__(self, mark: Any) -> None:
+        self.line = mark.line + 1
+
+
+class _Loader(_Safe):  # type: ignore[misc]  # whichever there is
+    """Counts levels where the composer asks which rules of resolution hold at a node: none do."""
+
+    level = 0
+
+    def descend_resolver(self, parent: Any, _: object) -> None:
+        self.level += 1
+        if self.level > LEVELS_AT_MOST:
+            raise TooDeep(parent.start_mark)
+
+    def ascend_resolver(self) -> None:
+        self.level -= 1
+
+
 def documents(raw: bytes) -> Iterator[yaml.Node]:
-    """Yield the root node of every document that is not empty; raises yaml.YAMLError."""
+    """Yield the root node of every document that is not empty; raises yaml.YAMLError, TooDeep."""
     loader = _Loader(raw)
     try:
         while loader.check_node():
             node = loader.get_node()
             if not (isinstance(node, yaml.ScalarNode) and node.value == ""):
                 yield node
+    except yaml.MarkedYAMLError as refusal:
+        if "nesting depth" in str(refusal.problem):  # libyaml 0.2.6 looks ahead and has an end, too
+            raise TooDeep(refusal.problem_mark) from None
+        raise
     finally:
         loader.dispose()
 
