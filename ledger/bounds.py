@@ -23,22 +23,20 @@ citizenships loosens the assumption: only such a report can agree with the other
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, combinations
-from operator import gt
-from typing import NamedTuple
+from functools import reduce
+from itertools import combinations
+from operator import add, gt, or_, sub
+from typing import Any, NamedTuple
 
 EXACT_UP_TO = 10
 """Contested claims whose subsets are all looked at; with more, the bounds are wider than exact."""
 
 _ENDLESS = 1 << 100  # Stands for "no upper bound": far above every sum of recordable integers.
-# The sums beside the citizenships; the rest are the holders of none that is in view.
-_REST, _FOREIGN, _TOTAL = "=rest", "=foreign", "=total"
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """At least `low` and at most `high` persons; `high` None where no upper bound is stated."""
 
     low: int
@@ -48,8 +46,7 @@ class Bounds:
 UNSTATED = Bounds(0, None)
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """A person on the list of a report; `key` None for a person without a name."""
 
     key: str | None
@@ -98,59 +95,146 @@ def bound(claims: Sequence[Claim], state: str | None) -> Bounded:
     exact and name too many positions, but is never narrower.
     """
     view = _view(claims, state)
-    return _agree(claims, view) or _disputed(claims, view)
+    said = [_said(claim, view) for claim in claims]
+    return _agree(said, view) or _disputed(said, view)
 
 
 class _View(NamedTuple):
-    """The citizenships in view, sorted, and the tree of sums over them, from below."""
+    """The sums in view: where each stands in the lists of numbers, and how they add up.
+
+    First the citizenships by name, then the rest (the holders of none of them), the total last; with
+    the foreign told apart, these and the state's own stand between the rest and the total.
+    """
 
     names: list[str]
-    state: str | None
-    tree: list[tuple[str, list[str]]]
-
-
-def _view(claims: Iterable[Claim], state: str | None) -> _View:
-    names: set[str] = set()
-    split = False
-    for claim in claims:
-        names.update(claim.citizenships, *(person.citizenships for person in claim.persons))
-        split = split or claim.foreign != UNSTATED
-    if state is None or not split:
-        return _View(sorted(names), state, [(_TOTAL, [*names, _REST])])
-    tree = [(_FOREIGN, [*(names - {state}), _REST]), (_TOTAL, [_FOREIGN, state])]
-    return _View(sorted(names | {state}), state, tree)
+    """The citizenships, sorted."""
+    places: dict[str, int]
+    rest: int
+    foreign: int | None
+    tree: list[tuple[int, slice]]
+    """Each sum of others with those that it adds up, from below."""
+    zeros: list[int]
+    ends: list[int]
+    bits: dict[str, int]
+    """The persons with a key, a bit for each."""
+    several: bool
+    """Whether anybody is listed with several citizenships."""
 
 
 _Held = frozenset[str]  # The citizenships of one person.
-_Counts = dict[str, int]
 _Sets = dict[_Held, int]
-_NO_COUNTS, _NO_SETS = _Counts(), _Sets()  # Never written to.
-_Sums = tuple[dict[str, int], dict[str, int]]  # The least and the most of each sum.
-_Beside = Mapping[str, tuple[str, int, int]]  # The sum that each is in, and the others in it.
+_Numbers = list[int]  # One for each place.
+_Sums = tuple[_Numbers, _Numbers]  # The least and the most of each sum.
+_Beside = Mapping[int, tuple[int, int, int]]  # The sum that each is in, and the others in it.
 _Readings = tuple[list[Bounded], set[int]]
 
 
-def _agree(claims: Sequence[Claim], view: _View, loose: _Counts | None = None) -> Bounded | None:
+class _Said(NamedTuple):
+    """What one claim says of each sum, so that what several say is a `max` or `min` over lists."""
+
+    claim: Claim
+    lows: _Numbers
+    highs: _Numbers
+    closed: _Numbers | None
+    """0 at each place that an exhaustive breakdown leaves empty; None where it is not one."""
+    listed: int
+    """The persons with a key on its list, as bits."""
+    held: _Numbers
+    """Of those who hold each citizenship, or are of the total, the bits."""
+    nameless: _Numbers
+    """How many without a key do."""
+    unkeyed: list[_Held]
+
+
+def _view(claims: Sequence[Claim], state: str | None) -> _View:
+    names: set[str] = set()
+    known: dict[str, _Held] = {}
+    split = several = False
+    for claim in claims:
+        names.update(claim.citizenships)
+        split = split or claim.foreign != UNSTATED
+        for key, held in claim.persons:
+            names |= held
+            if key is not None:
+                held = known[key] = held | known.get(key, held)
+            several = several or len(held) > 1
+    bits = {key: 1 << at for at, key in enumerate(known)}
+    if state is None or not split:
+        order = sorted(names)
+        size = len(order) + 2
+        rest, foreign, tree = size - 2, None, [(size - 1, slice(0, size - 1))]
+    else:
+        order = sorted(names - {state})
+        size = len(order) + 4
+        rest, foreign = size - 4, size - 3
+        tree = [(foreign, slice(0, foreign)), (size - 1, slice(foreign, size - 1))]
+    places = {name: place for place, name in enumerate(order)}
+    if foreign is not None and state is not None:
+        places[state] = foreign + 1
+    zeros, ends = [0] * size, [_ENDLESS] * size
+    return _View(sorted(places), places, rest, foreign, tree, zeros, ends, bits, several)
+
+
+def _said(claim: Claim, view: _View) -> _Said:
+    lows, highs, held, nameless = view.zeros[:], view.ends[:], view.zeros, view.zeros
+    lows[-1], highs[-1] = claim.total.low, _end(claim.total)
+    for name, stated in claim.citizenships.items():
+        place = view.places[name]
+        lows[place], highs[place] = stated.low, _end(stated)
+    if view.foreign is not None:
+        lows[view.foreign], highs[view.foreign] = claim.foreign.low, _end(claim.foreign)
+    closed = _closed(claim, view) if claim.exhaustive and claim.citizenships else None
+    listed, unkeyed = 0, []
+    if claim.persons:
+        held, nameless = held[:], nameless[:]
+        for key, citizenships in claim.persons:
+            if key is None:
+                unkeyed.append(citizenships)
+                for place in _counted(citizenships, view):
+                    nameless[place] += 1
+            else:
+                listed |= view.bits[key]
+                for place in _counted(citizenships, view):
+                    held[place] |= view.bits[key]
+    return _Said(claim, lows, highs, closed, listed, held, nameless, unkeyed)
+
+
+def _counted(held: _Held, view: _View) -> list[int]:
+    """Return the places at which a person counts: the total, and each citizenship."""
+    return [-1, *map(view.places.__getitem__, held)]
+
+
+def _closed(claim: Claim, view: _View) -> _Numbers:
+    closed = view.ends[:]
+    for name, place in view.places.items():
+        if name not in claim.citizenships:
+            closed[place] = 0
+    closed[view.rest] = 0
+    return closed
+
+
+def _agree(said: Sequence[_Said], view: _View, loose: _Numbers | None = None) -> Bounded | None:
     """Return the bounds under which all the claims hold, or None where no world fits them all.
 
     With `loose`, any number of persons up to it may hold several citizenships, so that the bounds
     also cover each larger set of claims.
     """
-    asked, sets = _people(claims)
-    least = most = _several(sets) if sets else _NO_COUNTS
+    asked, sets = _people(said, view)
+    least = most = _several(sets, view) if sets else None
     if loose is not None:
-        least, most, sets = _NO_COUNTS, loose, _NO_SETS
-    lows, highs = sums = _stated(claims, view, asked)
-    if most:
-        _shift(sums, -1, most, least)
-    if not _close(sums, claims, sets) or not _settle(sums, view):
+        least, most, sets = view.zeros, loose, {}
+    lows, highs = sums = _stated(said, view, asked)
+    if least is not None and most is not None:
+        _shift(sums, sub, most, least)
+    if not _close(highs, said, sets) or not _settle(lows, highs, view):
         return None
-    if most:
-        _shift(sums, 1, least, most)
-    citizenships = {name: _bounds(lows[name], highs[name]) for name in view.names}
+    if least is not None and most is not None:
+        _shift(sums, add, least, most)
+    places = view.places
+    citizenships = {name: _bounds(lows[places[name]], highs[places[name]]) for name in view.names}
     # However many must hold something else, any one other citizenship may be held by nobody.
-    other = _bounds(0, highs[_REST])
-    return Bounded(_bounds(lows[_TOTAL], highs[_TOTAL]), citizenships, other, False, ())
+    other = _bounds(0, highs[view.rest])
+    return Bounded(_bounds(lows[-1], highs[-1]), citizenships, other, False, ())
 
 
 def _bounds(low: int, high: int) -> Bounds:
@@ -161,91 +245,93 @@ def _end(stated: Bounds) -> int:
     return _ENDLESS if stated.high is None else stated.high
 
 
-def _people(claims: Iterable[Claim]) -> tuple[_Counts, _Sets]:
-    """Return what lists of persons ask for: holders and persons, and persons of several."""
-    lists = [claim.persons for claim in claims if claim.persons]
+def _people(said: Sequence[_Said], view: _View) -> tuple[_Numbers, _Sets]:
+    """Return what lists of persons ask for: holders and persons, and persons of several.
+
+    All who have a key, on whichever list, are one list; what is said of them adds up. A list on
+    which some have none asks for these beside those of its own who have one.
+    """
+    lists = [one for one in said if one.claim.persons]
     if not lists:
-        return _NO_COUNTS, _NO_SETS
-    asked, sets = _Counts(), _Sets()
-    for roster in _rosters(lists):
-        holders = Counter([_TOTAL] * len(roster) + [name for held in roster for name in held])
-        several = Counter([held for held in roster if len(held) > 1])
-        asked.update({one: n for one, n in holders.items() if n > asked.get(one, 0)})
-        sets.update({held: n for held, n in several.items() if n > sets.get(held, 0)})
-    return asked, sets
+        return view.zeros, {}
+    held = lists[0].held if len(lists) == 1 else _joined([one.held for one in lists])
+    asked = [holders.bit_count() for holders in held]
+    for one in lists:
+        if one.unkeyed:
+            own = [(holders & one.listed).bit_count() for holders in held]
+            asked = list(map(max, asked, map(add, own, one.nameless)))
+    return asked, _sets(lists, held, view) if view.several else {}
 
 
-def _rosters(lists: Sequence[Sequence[Person]]) -> list[list[_Held]]:
-    """Return who is on each list and all with a key: what is said of them adds up."""
-    known: dict[str | None, _Held] = {}
-    for person in chain.from_iterable(lists):
-        known[person.key] = known.get(person.key, frozenset()) | person.citizenships
-    everybody = [held for key, held in known.items() if key is not None]
-    rosters = [everybody] if len(lists) > 1 else []
-    for persons in lists:
-        nameless = [person.citizenships for person in persons if person.key is None]
-        keys = {person.key for person in persons} - {None}
-        rosters.append([known[key] for key in keys] + nameless)
-    return rosters
+def _joined(many: Sequence[_Numbers]) -> _Numbers:
+    return [reduce(or_, masks) for masks in zip(*many, strict=True)]
 
 
-def _several(sets: _Sets) -> _Counts:
+def _sets(lists: Sequence[_Said], held: _Numbers, view: _View) -> _Sets:
+    """Return, of those with the same several citizenships, how many some list asks for."""
+    known: dict[int, _Held] = {}
+    for bit in view.bits.values():
+        if held[-1] & bit:
+            known[bit] = frozenset(name for name, at in view.places.items() if held[at] & bit)
+    sets = Counter(known.values())
+    for one in lists:
+        own = Counter([has for bit, has in known.items() if one.listed & bit] + one.unkeyed)
+        sets |= own
+    return {has: number for has, number in sets.items() if len(has) > 1}
+
+
+def _several(sets: _Sets, view: _View) -> _Numbers:
     """Return how many of each sum hold several citizenships: all of them are foreign to a state."""
-    counted = _Counts()
+    counted = view.zeros[:]
     for held, number in sets.items():
-        for name in (*held, _FOREIGN, _TOTAL):
-            counted[name] = counted.get(name, 0) + number
+        for place in _counted(held, view):
+            counted[place] += number
+        if view.foreign is not None:
+            counted[view.foreign] += number
     return counted
 
 
-def _stated(claims: Iterable[Claim], view: _View, asked: _Counts) -> _Sums:
+def _stated(said: Sequence[_Said], view: _View, asked: _Numbers) -> _Sums:
     """Return what the claims say, and the lists ask for, of each sum in holders."""
-    lows = dict.fromkeys([*view.names, _REST, _FOREIGN, _TOTAL], 0)
-    highs = dict.fromkeys(lows, _ENDLESS)
-    lows.update(asked)
-    for claim in claims:
-        foreign = UNSTATED if view.state is None else claim.foreign
-        said = {**claim.citizenships, _TOTAL: claim.total, _FOREIGN: foreign}
-        for name, stated in said.items():
-            if stated.low > lows[name]:
-                lows[name] = stated.low
-            if stated.high is not None and stated.high < highs[name]:
-                highs[name] = stated.high
+    if not said:
+        return asked[:], view.ends[:]
+    lows = list(map(max, asked, *[one.lows for one in said]))
+    highs = list(map(min, view.ends, *[one.highs for one in said]))
     return lows, highs
 
 
-def _shift(sums: _Sums, sign: int, by_lows: _Counts, by_highs: _Counts) -> None:
-    """Leave out (-1) or put back (1) those who hold several citizenships."""
+def _shift(
+    sums: _Sums, step: Callable[[int, int], int], by_lows: _Numbers, by_highs: _Numbers
+) -> None:
+    """Leave out (sub) or put back (add) those who hold several citizenships."""
     lows, highs = sums
-    for name, low in lows.items():
-        lows[name] = max(0, low + sign * by_lows.get(name, 0))
-        if highs[name] < _ENDLESS:
-            highs[name] += sign * by_highs.get(name, 0)
+    lows[:] = [max(0, step(low, by)) for low, by in zip(lows, by_lows, strict=True)]
+    highs[:] = [
+        high if high >= _ENDLESS else step(high, by)
+        for high, by in zip(highs, by_highs, strict=True)
+    ]
 
 
-def _close(sums: _Sums, claims: Iterable[Claim], sets: Iterable[_Held]) -> bool:
+def _close(highs: _Numbers, said: Iterable[_Said], sets: Iterable[_Held]) -> bool:
     """Leave nobody outside the exhaustive breakdowns; False where a person of several is."""
-    _, highs = sums
-    for claim in claims:
-        if claim.exhaustive and claim.citizenships:
-            for name in highs.keys() - claim.citizenships.keys() - {_FOREIGN, _TOTAL}:
-                highs[name] = min(highs[name], 0)
-            if any(held.isdisjoint(claim.citizenships) for held in sets):
+    for one in said:
+        if one.closed is not None:
+            highs[:] = map(min, highs, one.closed)
+            if any(held.isdisjoint(one.claim.citizenships) for held in sets):
                 return False
     return True
 
 
-def _settle(sums: _Sums, view: _View) -> bool:
+def _settle(lows: _Numbers, highs: _Numbers, view: _View) -> bool:
     """Narrow every sum to what the others leave; False where they leave nothing."""
-    lows, highs = sums
     _add_up(lows, highs, view)
-    if any(map(gt, lows.values(), highs.values())):
+    if any(map(gt, lows, highs)):
         return False
     for whole, parts in reversed(view.tree):
         most = highs[whole]
-        room = most if most >= _ENDLESS else most - sum([lows[part] for part in parts])
-        need = lows[whole] - sum([highs[part] for part in parts])
-        for part in parts:
+        room = most if most >= _ENDLESS else most - sum(lows[parts])
+        need = lows[whole] - sum(highs[parts])
+        for part in range(parts.start, parts.stop):
             low, high = lows[part], highs[part]
             if low + room < high:
                 highs[part] = low + room
@@ -254,58 +340,61 @@ def _settle(sums: _Sums, view: _View) -> bool:
     return True
 
 
-def _add_up(lows: dict[str, int], highs: dict[str, int], view: _View) -> None:
+def _add_up(lows: _Numbers, highs: _Numbers, view: _View) -> None:
     for whole, parts in view.tree:
-        lows[whole] = max(lows[whole], sum([lows[part] for part in parts]))
-        highs[whole] = min(highs[whole], sum([highs[part] for part in parts]))
+        lows[whole] = max(lows[whole], sum(lows[parts]))
+        highs[whole] = min(highs[whole], sum(highs[parts]))
 
 
-def _disputed(claims: Iterable[Claim], view: _View) -> Bounded:
-    groups = _distinct(claims)
+def _disputed(said: Sequence[_Said], view: _View) -> Bounded:
+    groups = _distinct(said)
     distinct = [group[0] for group in groups]
-    _, sets = _people(distinct)
+    _, sets = _people(distinct, view)
     # Any set of the claims knows at most all with a key, and all that one list has without.
-    most = _several({held: 2 * number for held, number in sets.items()})
+    most = _several({held: 2 * number for held, number in sets.items()}, view) if sets else None
     contested = _contested(distinct, view, most)
     read = _exactly if len(contested) <= EXACT_UP_TO else _roughly
     readings, disagree = read(distinct, contested, view, most)
-    positions = sorted(claim.position for index in disagree for claim in groups[index])
+    positions = sorted(one.claim.position for index in disagree for one in groups[index])
 
     def around(many: Sequence[Bounds]) -> Bounds:
-        return _bounds(min(one.low for one in many), max(map(_end, many)))
+        return _bounds(min([one.low for one in many]), max(map(_end, many)))
 
     total, other = [one.total for one in readings], [one.other for one in readings]
     hull = {name: around([one.citizenships[name] for one in readings]) for name in view.names}
     return Bounded(around(total), hull, around(other), True, tuple(positions))
 
 
-def _distinct(claims: Iterable[Claim]) -> list[list[Claim]]:
+def _distinct(said: Iterable[_Said]) -> list[list[_Said]]:
     """Return the claims in groups that say the same, so that a repeated report has one voice."""
-    groups: dict[object, list[Claim]] = {}
-    for claim in claims:
+    groups: dict[object, list[_Said]] = {}
+    for one in said:
+        claim = one.claim
         listed, persons = claim.citizenships.items(), Counter(claim.persons).items()
-        said = claim.total, frozenset(listed), claim.exhaustive, claim.foreign, frozenset(persons)
-        groups.setdefault(said, []).append(claim)
+        same = claim.total, frozenset(listed), claim.exhaustive, claim.foreign, frozenset(persons)
+        groups.setdefault(same, []).append(one)
     return list(groups.values())
 
 
-def _exactly(claims: list[Claim], contested: set[int], view: _View, most: _Counts) -> _Readings:
+def _exactly(
+    said: list[_Said], contested: set[int], view: _View, most: _Numbers | None
+) -> _Readings:
     """Return a reading of every maximal set of claims that can hold, and who is not in all."""
-    calm = set(range(len(claims))) - contested
+    calm = set(range(len(said))) - contested
     # Only where nobody can hold several citizenships does no third claim settle a contradiction.
-    few = [set(chosen) for size in (1, 2) for chosen in combinations(contested, size) if not most]
-    apart = [chosen for chosen in few if _agree([claims[one] for one in chosen], view) is None]
+    few = [] if most else [set(few) for size in (1, 2) for few in combinations(contested, size)]
+    apart = [chosen for chosen in few if _agree([said[one] for one in chosen], view) is None]
     maximal: list[set[int]] = []
     readings: list[Bounded] = []
     for size in range(len(contested), -1 if calm else 0, -1):
         for chosen in map(set, combinations(contested, size)):
             if any(map(chosen.issubset, maximal)) or any(map(chosen.issuperset, apart)):
                 continue
-            reading = _agree([claims[one] for one in chosen | calm], view)
+            reading = _agree([said[one] for one in chosen | calm], view)
             if reading is not None:
                 maximal.append(chosen)
                 readings.append(reading)
-    readings += [_as_stated(claims[one], view) for one in contested.difference(*maximal)]
+    readings += [_as_stated(said[one].claim, view) for one in contested.difference(*maximal)]
     return readings, contested.difference(maximal[0].intersection(*maximal) if maximal else ())
 
 
@@ -315,16 +404,20 @@ def _as_stated(claim: Claim, view: _View) -> Bounded:
     Each number is as stated, stretched to the nearest one that the rest of the claim allows: a
     total of 14 beside an exhaustive breakdown that adds up to 13 is read as 13 to 14.
     """
-    freed = _agree([replace(claim, total=UNSTATED)], view)
+
+    def without(**stated: Any) -> Bounded | None:
+        return _agree([_said(replace(claim, **stated), view)], view)
+
+    freed = without(total=UNSTATED)
     total = _stretched(claim.total, freed.total if freed else claim.total)
     other = Bounds(0, 0 if claim.exhaustive and claim.citizenships else total.high)
-    asked, _ = _people([claim])
+    asked, _ = _people([_said(claim, view)], view)
     citizenships = {}
     for name in view.names:
-        citizenships[name] = _bounds(asked.get(name, 0), max(asked.get(name, 0), _end(other)))
+        least = asked[view.places[name]]
+        citizenships[name] = _bounds(least, max(least, _end(other)))
         if name in claim.citizenships:
-            rest = {**claim.citizenships, name: UNSTATED}
-            freed = _agree([replace(claim, citizenships=rest)], view)
+            freed = without(citizenships={**claim.citizenships, name: UNSTATED})
             stated = claim.citizenships[name]
             citizenships[name] = _stretched(stated, freed.citizenships[name] if freed else stated)
     return Bounded(total, citizenships, other, True, (claim.position,))
@@ -335,51 +428,55 @@ def _stretched(stated: Bounds, allowed: Bounds) -> Bounds:
     return _bounds(min(low, _end(allowed)), max(high, allowed.low))
 
 
-def _roughly(claims: list[Claim], contested: set[int], view: _View, most: _Counts) -> _Readings:
+def _roughly(
+    said: list[_Said], contested: set[int], view: _View, most: _Numbers | None
+) -> _Readings:
     """Return a reading of each contested claim, beside the claims that nothing can part it from.
 
     A maximal set lies within what can stand beside each of its members, and holds all of that
     which is not contested there; so the hull of these readings is never narrower than the exact.
     """
-    alone = [claims[index] for index in contested]
+    alone = [said[index] for index in contested]
     together = []
-    for claim in alone:
-        near = [other for other in claims if most or _agree([claim, other], view)]
+    for own in alone:
+        near = [other for other in said if most or _agree([own, other], view)]
         doubtful = _contested(near, view, most)
-        together.append([it for at, it in enumerate(near) if at not in doubtful or it is claim])
-    calm = [claim for index, claim in enumerate(claims) if index not in contested]
-    if not any(_agree([*calm, claim], view) for claim in alone):
+        together.append([it for at, it in enumerate(near) if at not in doubtful or it is own])
+    calm = [one for index, one in enumerate(said) if index not in contested]
+    if not any(_agree([*calm, one], view) for one in alone):
         together.append(calm)
-    readings = [_as_stated(claim, view) for claim in alone if _agree([claim], view) is None]
+    readings = [_as_stated(one.claim, view) for one in alone if _agree([one], view) is None]
     readings += filter(None, [_agree(chosen, view, most) for chosen in together if chosen])
     return readings, contested
 
 
-def _contested(claims: Sequence[Claim], view: _View, most: _Counts) -> set[int]:
+def _contested(said: Sequence[_Said], view: _View, most: _Numbers | None) -> set[int]:
     """Return the claims that may take part in a contradiction, by the strictest reading.
 
     On a tree of sums, a contradiction is an end of one sum against ends of sums below it, so it is
     enough to hold each end that a claim states against the strictest ends that any claim states.
     """
 
-    def strictly(claims: Sequence[Claim], asked: _Counts) -> _Sums:
-        sums = _stated(claims, view, asked)
-        _shift(sums, -1, _NO_COUNTS, most)
-        _close(sums, claims, ())
+    def strictly(said: Sequence[_Said], asked: _Numbers) -> _Sums:
+        sums = _stated(said, view, asked)
+        if most is not None:
+            _shift(sums, sub, view.zeros, most)
+        _close(sums[1], said, ())
         return sums
 
-    asked, _ = _people(claims)
-    every, (lows, highs) = strictly(claims, asked), strictly(claims, asked)
+    asked, _ = _people(said, view)
+    every, (lows, highs) = strictly(said, asked), strictly(said, asked)
     _add_up(lows, highs, view)
-    beside = {}
+    beside: dict[int, tuple[int, int, int]] = {}
     for whole, parts in view.tree:
-        low, high = sum([lows[part] for part in parts]), sum([highs[part] for part in parts])
-        beside.update({part: (whole, low - lows[part], high - highs[part]) for part in parts})
+        low, high = sum(lows[parts]), sum(highs[parts])
+        for part in range(parts.start, parts.stop):
+            beside[part] = whole, low - lows[part], high - highs[part]
     found = set()
-    for index, claim in enumerate(claims):
+    for index, one in enumerate(said):
         # A person with several citizenships changes the sums of all the other claims.
-        changes = most and (claim.persons or claim.exhaustive)
-        own = strictly([claim], asked if claim.persons else _NO_COUNTS)
+        changes = most and (one.claim.persons or one.claim.exhaustive)
+        own = strictly([one], asked if one.claim.persons else view.zeros)
         if changes or _clashes(own, (lows, highs), every, beside):
             found.add(index)
     return found
@@ -387,7 +484,7 @@ def _contested(claims: Sequence[Claim], view: _View, most: _Counts) -> set[int]:
 
 def _clashes(own: _Sums, below: _Sums, every: _Sums, beside: _Beside) -> bool:
     """Say whether an end in `own` is past what is stated below it, or of a sum that it is in."""
-    for at, low, high in zip(own[0], own[0].values(), own[1].values(), strict=True):
+    for at, (low, high) in enumerate(zip(*own, strict=True)):
         stated, whole = low > 0, at
         if high < below[0][at] or (stated and low > below[1][at]):
             return True

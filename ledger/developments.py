@@ -4,7 +4,7 @@ Takes RecordedEvents in order of stream_version; hands on a Development. Rules t
 stream (does the linked one exist?) are `intake`'s.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +13,13 @@ from ledger.events import Data, RecordedEvent
 from ledger.kinds.registry import KINDS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
-    """One source's statement as it stands now; the same object for as long as it stands so."""
+    """One source's statement as it stands now; the same object for as long as it stands so.
+
+    Never changed. It is not declared frozen, nor is Development: every event that is folded makes
+    one of each, and frozen they take three times as long.
+    """
 
     position: int
     type: str
@@ -33,7 +37,10 @@ class Gone:
     how: str
 
 
-@dataclass(frozen=True, slots=True)
+Live = tuple[Report, ...]
+
+
+@dataclass(slots=True)
 class Development:
     """Everything about one thing (a development, a tally, a person, …), folded from its stream."""
 
@@ -47,14 +54,13 @@ class Development:
     """By position: the streams that this one is said to be the same as."""
     gone: dict[int, Gone] = field(default_factory=dict)
 
-    live: tuple[Report, ...] = field(init=False, compare=False)
-    """The reports that count: if any is preferred only those, and never a deprecated one."""
+    live: Live = ()
+    """The reports that count: if any is preferred only those, and never a deprecated one. Worked
+    out from `reports` where it is not given."""
 
     def __post_init__(self) -> None:
-        ranks = {report.rank for report in self.reports.values()}
-        wanted = "preferred" if "preferred" in ranks else "normal"
-        live = (report for report in self.reports.values() if report.rank == wanted)
-        object.__setattr__(self, "live", tuple(live))  # once, for every projection that asks
+        if self.reports and not self.live:
+            self.live = _live(self.reports.values())
 
 
 def fold(stream: str, events: Iterable[RecordedEvent]) -> Development:
@@ -70,25 +76,34 @@ def evolve(before: Development, event: RecordedEvent) -> Development:
     kind = KINDS[event.type]
     if kind.is_report:
         return _with_report(before, event, kind.family)
-    after = replace(before, stream_version=event.stream_version)
+    after = _changed(before, stream_version=event.stream_version)
     match event.type:
         case "ReportCorrected":
             rank = after.reports[event.data["position"]].rank
             corrected = Report(event.position, event.data["type"], event.data["report"], rank)
             gone = _without(after, event, "corrected")
-            return replace(gone, reports={**gone.reports, event.position: corrected})
+            return _changed(gone, reports={**gone.reports, event.position: corrected})
         case "ReportRetracted" | "LinkWithdrawn" | "MergeWithdrawn":
             return _without(after, event, "withdrawn")
         case "ReportRanked":
             at = event.data["position"]
             ranked = replace(after.reports[at], rank=event.data["rank"])
-            return replace(after, reports={**after.reports, at: ranked})
+            return _changed(after, reports={**after.reports, at: ranked})
         case "DevelopmentsLinked":
-            return replace(after, links={**after.links, event.position: event.data})
+            return _changed(after, links={**after.links, event.position: event.data})
         case "DevelopmentsMerged" | "PersonsMerged":
             merges = {**after.merges, event.position: event.data["same_as"]}
-            return replace(after, merges=merges)
+            return _changed(after, merges=merges)
     return after
+
+
+def _changed(before: Development, **what: Any) -> Development:
+    return replace(before, live=(), **what)
+
+
+def _live(reports: Collection[Report]) -> Live:
+    wanted = "preferred" if any(r.rank == "preferred" for r in reports) else "normal"
+    return tuple(report for report in reports if report.rank == wanted)
 
 
 def check_may_follow(before: Development, type: str, data: Data) -> None:
@@ -116,6 +131,7 @@ def check_may_follow(before: Development, type: str, data: Data) -> None:
 def _with_report(before: Development, event: RecordedEvent, family: str) -> Development:
     # The step that nearly every event is: by name, since `replace` takes three times as long.
     report = Report(event.position, event.type, event.data)
+    live = before.live
     return Development(
         before.stream,
         event.stream_version,
@@ -124,12 +140,13 @@ def _with_report(before: Development, event: RecordedEvent, family: str) -> Deve
         before.links,
         before.merges,
         before.gone,
+        live if live and live[0].rank == "preferred" else (*live, report),
     )
 
 
 def _without(before: Development, event: RecordedEvent, how: str) -> Development:
     at = event.data["position"]
-    return replace(
+    return _changed(
         before,
         reports=_less(before.reports, at),
         links=_less(before.links, at),

@@ -230,8 +230,9 @@ def upcast(type: str, version: int, data: Data) -> tuple[int, Data]:
         raise BadEntry(f"this version of the ledger does not know the type {type}")
     if not 1 <= version <= kind.type_version:
         raise BadEntry(f"{type} has type_version {version}, known up to {kind.type_version}")
-    for step in kind.upcasts[version - 1 :]:
-        data = step(data)
+    if version < kind.type_version:
+        for step in kind.upcasts[version - 1 :]:
+            data = step(data)
     if type == "ReportCorrected":
         inner_version, report = upcast(data["type"], data["type_version"], data["report"])
         data = {**data, "type_version": inner_version, "report": report}
