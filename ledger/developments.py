@@ -38,6 +38,7 @@ class Gone:
 
 
 Live = tuple[Report, ...]
+Steps = dict[tuple[str, str], Live]
 
 
 @dataclass(slots=True)
@@ -57,10 +58,14 @@ class Development:
     live: Live = ()
     """The reports that count: if any is preferred only those, and never a deprecated one. Worked
     out from `reports` where it is not given."""
+    steps: Steps = field(default_factory=dict)
+    """The same by event type and stage, for what reports about one step say together."""
 
     def __post_init__(self) -> None:
         if self.reports and not self.live:
             self.live = _live(self.reports.values())
+        if self.live and not self.steps:
+            self.steps = _steps(self.live)
 
 
 def fold(stream: str, events: Iterable[RecordedEvent]) -> Development:
@@ -98,12 +103,20 @@ def evolve(before: Development, event: RecordedEvent) -> Development:
 
 
 def _changed(before: Development, **what: Any) -> Development:
-    return replace(before, live=(), **what)
+    return replace(before, live=(), steps={}, **what)
 
 
 def _live(reports: Collection[Report]) -> Live:
     wanted = "preferred" if any(r.rank == "preferred" for r in reports) else "normal"
     return tuple(report for report in reports if report.rank == wanted)
+
+
+def _steps(live: Live) -> Steps:
+    steps: Steps = {}
+    for report in live:
+        step = report.type, report.data.get("stage", "")
+        steps[step] = (*steps.get(step, ()), report)
+    return steps
 
 
 def check_may_follow(before: Development, type: str, data: Data) -> None:
@@ -131,7 +144,10 @@ def check_may_follow(before: Development, type: str, data: Data) -> None:
 def _with_report(before: Development, event: RecordedEvent, family: str) -> Development:
     # The step that nearly every event is: by name, since `replace` takes three times as long.
     report = Report(event.position, event.type, event.data)
-    live = before.live
+    live, steps = before.live, before.steps
+    if not live or live[0].rank == "normal":
+        step = event.type, event.data.get("stage", "")
+        live, steps = (*live, report), {**steps, step: (*steps.get(step, ()), report)}
     return Development(
         before.stream,
         event.stream_version,
@@ -140,7 +156,8 @@ def _with_report(before: Development, event: RecordedEvent, family: str) -> Deve
         before.links,
         before.merges,
         before.gone,
-        live if live and live[0].rank == "preferred" else (*live, report),
+        live,
+        steps,
     )
 
 

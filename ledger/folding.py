@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from ledger.events import RecordedEvent
 from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, differences
-from ledger.projections.projection import CannotApply, Fold, Projection, Row, Rows
+from ledger.projections.projection import CannotApply, Fold, Projection, Rows
 from ledger.store.connect import reading
 from ledger.store.read import read_between, stream_marks
 
@@ -95,17 +95,11 @@ def fold_streams(
     projections: Sequence[Projection], events: Iterable[RecordedEvent]
 ) -> Folded:
     """Fold events that come stream by stream."""
-    fold = Fold(projections)
-    count = 0
-
-    def counted() -> Iterator[RecordedEvent]:
-        nonlocal count
-        for event in events:
-            count += 1
-            yield event
-
-    for stream, of_stream in groupby(counted(), key=attrgetter("stream")):
-        fold.take(stream, of_stream)
+    fold, count = Fold(projections), 0
+    for stream, of_stream in groupby(events, key=attrgetter("stream")):
+        own = list(of_stream)
+        count += len(own)
+        fold.take(stream, own)
     counts = {p.name: sum(len(fold.rows[table.name]) for table in p.tables) for p in projections}
     return Folded(count, fold.rows, counts, fold.stalls)
 
@@ -125,9 +119,7 @@ def _no_collections() -> Iterator[None]:
 def _compared(
     connection: sa.Connection, projection: Projection, part: Part, rebuilt: Rows
 ) -> Drifted:
-    live: dict[str, list[Row]] = {table.name: [] for table in projection.tables}
-    for table, row in AnswerTables(projection).read(connection, part.after, part.until):
-        live[table].append(row)
+    live = AnswerTables(projection).read(connection, part.after, part.until)
     drifted = Drifted()
     for drift in differences(projection, live, rebuilt):
         drifted.count += 1

@@ -6,13 +6,12 @@ counts as at most one in each place. Another data set codes by rules of its own,
 its own.
 """
 
-from collections import Counter
 from datetime import date, timedelta
-from itertools import chain, product
+from functools import lru_cache
 
 import sqlalchemy as sa
 
-from ledger.developments import Development, Report
+from ledger.developments import Development, Live, Report
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
 
 UNSTATED = "unstated"
@@ -42,18 +41,20 @@ Coding = tuple[str, str, str]
 def rows(development: Development) -> Said:
     """Return the rows of one development, as it stands."""
     said: dict[tuple[str, Key], Values] = {}
-    for (dataset, stage), reports in _alike(development.live).items():
-        counted = Counter(chain.from_iterable(map(_codings, reports)))
-        months = _months(reports)
-        for month, (first, last) in months.items():
-            for coding, said_by in counted.items():
-                said["coded_events", (dataset, stage, month, *coding)] = {
-                    "valid_from": first,
-                    "valid_until": last,
-                    "low": int(len(months) == 1 and said_by == len(reports)),
-                    "high": 1,
-                    "reports": said_by,
-                }
+    for (type, stage), reports in development.steps.items():
+        if type == "CodedEvent":
+            for dataset, own in _by_dataset(reports).items():
+                months = _months(own)
+                for coding, said_by in _counted(own).items():
+                    low = int(len(months) == 1 and said_by == len(own))
+                    for month, (first, last) in months.items():
+                        said["coded_events", (dataset, stage, month, *coding)] = {
+                            "valid_from": first,
+                            "valid_until": last,
+                            "low": low,
+                            "high": 1,
+                            "reports": said_by,
+                        }
     return said
 
 
@@ -62,21 +63,23 @@ def code_root(code: str) -> str:
     return code[:2] if code[:2].isdigit() else code
 
 
-def _alike(live: tuple[Report, ...]) -> dict[tuple[str, str], list[Report]]:
-    groups: dict[tuple[str, str], list[Report]] = {}
-    for report in live:
-        if report.type == "CodedEvent":
-            key = report.data["dataset"], report.data["stage"]
-            groups.setdefault(key, []).append(report)
+def _by_dataset(reports: Live) -> dict[str, list[Report]]:
+    groups: dict[str, list[Report]] = {}
+    for report in reports:
+        groups.setdefault(report.data["dataset"], []).append(report)
     return groups
 
 
-def _codings(report: Report) -> set[Coding]:
-    """Return every pair of a source and a target that the report codes, with the code root."""
-    actors = report.data["actors"]
-    sources = [actor["code"] for actor in actors if actor["role"] == "source"] or [UNSTATED]
-    targets = [actor["code"] for actor in actors if actor["role"] == "target"] or [UNSTATED]
-    return set(product(sources, targets, [code_root(report.data["code"])]))
+def _counted(reports: list[Report]) -> dict[Coding, int]:
+    """Return every pair of a source and a target with the code root, and how many code it so."""
+    counted: dict[Coding, int] = {}
+    for report in reports:
+        actors, root = report.data["actors"], code_root(report.data["code"])
+        sources = [actor["code"] for actor in actors if actor["role"] == "source"] or [UNSTATED]
+        targets = [actor["code"] for actor in actors if actor["role"] == "target"] or [UNSTATED]
+        for coding in {(source, target, root) for source in sources for target in targets}:
+            counted[coding] = counted.get(coding, 0) + 1
+    return counted
 
 
 def _months(reports: list[Report]) -> dict[str, Days]:
@@ -84,10 +87,11 @@ def _months(reports: list[Report]) -> dict[str, Days]:
 
     Each with its first and last possible day. A report without a stated month allows every month.
     """
-    spans = [_span(report.data["when"]) for report in reports]
+    whens = [report.data["when"] for report in reports]
+    spans = [_span(when.get("earliest"), when.get("latest")) for when in whens]
     stated = [span for span in spans if span]
-    if not stated:
-        return {UNSTATED: (None, None)}
+    if len(stated) < 2:
+        return stated[0] if stated else {UNSTATED: (None, None)}
     common = set.intersection(*map(set, stated)) or set.union(*map(set, stated))
     return {
         month: (
@@ -98,13 +102,14 @@ def _months(reports: list[Report]) -> dict[str, Days]:
     }
 
 
-def _span(when: dict[str, str]) -> dict[str, tuple[str, str]]:
+@lru_cache(maxsize=1024)  # days repeat: a data set comes with thousands of rows of one day
+def _span(earliest: str | None, latest: str | None) -> dict[str, Days]:
     """Return the months of a day, each with the first and last day that belong to it."""
-    if "earliest" not in when or "latest" not in when:
+    if earliest is None or latest is None:
         return {}
-    if when["earliest"][:7] == when["latest"][:7]:
-        return {when["earliest"][:7]: (when["earliest"], when["latest"])}
-    first, last = date.fromisoformat(when["earliest"]), date.fromisoformat(when["latest"])
+    if earliest[:7] == latest[:7]:
+        return {earliest[:7]: (earliest, latest)}
+    first, last = date.fromisoformat(earliest), date.fromisoformat(latest)
     begin, end = _number(first), _number(last)
     if end - begin >= MOST_MONTHS:
         return {}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from ledger.developments import Development, Report
+from ledger.developments import Development, Live
 from ledger.events import Data
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
 from ledger.projections.releases import bounded_by, days, party_code
@@ -37,8 +37,8 @@ CUSTODY = ("PrisonersReleased", "PrisonersDetained")
 def rows(development: Development) -> Said:
     """Return the rows of one development, as it stands; none where its reports agree."""
     said: dict[tuple[str, Key], Values] = {}
-    for key, reports in _alike(development.live).items():
-        if len(reports) == 1 and reports[0].type not in CUSTODY:
+    for key, reports in development.steps.items():
+        if len(reports) == 1 and key[0] not in CUSTODY:
             continue  # one report contradicts itself in its numbers only
         contradicted = _contradicted(reports)
         if not contradicted:
@@ -54,20 +54,12 @@ def rows(development: Development) -> Said:
     return said
 
 
-def _alike(live: tuple[Report, ...]) -> dict[tuple[str, str], list[Report]]:
-    """Return the reports that are about the same step: one type, one stage."""
-    groups: dict[tuple[str, str], list[Report]] = {}
-    for report in live:
-        groups.setdefault((report.type, report.data["stage"]), []).append(report)
-    return groups
-
-
-def _contradicted(reports: list[Report]) -> dict[str, set[int]]:
+def _contradicted(reports: Live) -> dict[str, set[int]]:
     """Return what the reports disagree on, each with the positions of those that do."""
     found = {WHEN: set(days(reports)[1])}
     if reports[0].type in CUSTODY:
         states = {party_code(report.data["by"]) for report in reports}
-        found[HOW_MANY] = set(bounded_by(tuple(reports)).positions)
+        found[HOW_MANY] = set(bounded_by(reports).positions)
         found[BY_WHOM] = {r.position for r in reports} if len(states) > 1 else set()
     return {about: found[about] for about in (HOW_MANY, WHEN, BY_WHOM) if found.get(about)}
 

@@ -4,10 +4,12 @@ Reads the streams of developments; one row per link that stands, with its publis
 live report with its stage, so that the answer can say how far both ends of a link went.
 """
 
+from functools import lru_cache
+
 import sqlalchemy as sa
 
-from ledger.developments import Development
-from ledger.projections.projection import Key, Projection, Said, Values, answer_table
+from ledger.developments import Development, Report
+from ledger.projections.projection import Key, Place, Projection, Said, Values, answer_table
 
 exchanges = answer_table(
     "exchanges", "report",
@@ -43,14 +45,25 @@ def rows(development: Development) -> Said:
             "publisher": link["provenance"]["publisher"],
         }
     for report in development.live:
-        if "stage" in report.data:
-            said["exchange_stages", (str(report.position),)] = {
-                "position": report.position,
-                "stage": report.data["stage"],
-                "valid_from": report.data["when"].get("earliest"),
-                "valid_until": report.data["when"].get("latest"),
-            }
+        place, values = _stage(report)
+        if values:
+            said[place] = values
     return said
+
+
+@lru_cache(maxsize=1024)  # a report stands through many events of its stream
+def _stage(report: Report) -> tuple[Place, Values]:
+    """Return how far the report says that it went; nothing where it has no stage."""
+    place, data = ("exchange_stages", (str(report.position),)), report.data
+    if "stage" not in data:
+        return place, {}
+    when = data["when"]
+    return place, {
+        "position": report.position,
+        "stage": data["stage"],
+        "valid_from": when.get("earliest"),
+        "valid_until": when.get("latest"),
+    }
 
 
 EXCHANGES = Projection(

@@ -28,6 +28,8 @@ Place = tuple[str, Key]
 """A table's name and a key in it."""
 Said = Mapping[Place, Values]
 """What one stream says at one position: (table name, key) to the other columns' values."""
+Standing = dict[Place, tuple[int, Values]]
+"""What stands, and since which position."""
 Row = tuple[Any, ...]
 """A row of an answer table, in the order of `columns_of`."""
 Rows = dict[str, list[Row]]
@@ -76,6 +78,7 @@ def answer_table(
         sa.Column("position_until", sa.BigInteger),
         *columns,
         comment=comment,
+        sqlite_with_rowid=False,  # a rebuild reads and writes them in order of their key
     )
 
 
@@ -110,7 +113,7 @@ class Fold:
 
         Each event closes the rows that it changed and opens new ones.
         """
-        told: dict[str, dict[Place, tuple[int, Values]]] = {}
+        told: dict[str, Standing] = {}
         development = Development(stream)
         for event in events:
             try:
@@ -124,33 +127,30 @@ class Fold:
                 except Exception as cause:  # whatever the fold's bug is: name the event
                     self._stall([projection], event.position, cause)
                     continue
-                standing = told.get(projection.name)
-                if standing:
-                    self._close(stream, standing, said, event.position)
-                elif not said:
-                    continue
-                elif standing is None:
-                    standing = told[projection.name] = {}
-                for place, values in said.items():
-                    standing.setdefault(place, (event.position, values))
+                self._change(stream, told.setdefault(projection.name, {}), said, event.position)
         for standing in told.values():
-            for place, (since, values) in standing.items():
-                self._add(stream, place, since, None, values)
+            self._add(stream, standing, standing, None)
 
-    def _close(
-        self, stream: str, standing: dict[Place, tuple[int, Values]], said: Said, position: int
-    ) -> None:
-        """Add the rows that no longer stand, and forget them."""
-        for place, (since, values) in list(standing.items()):
-            if said.get(place) != values:
-                self._add(stream, place, since, position, values)
-                del standing[place]
+    def _change(self, stream: str, standing: Standing, said: Said, position: int) -> None:
+        """Add the rows that no longer stand and forget them; let the new ones stand."""
+        if standing:
+            ended = [place for place, (_, values) in standing.items() if said.get(place) != values]
+            if ended:
+                self._add(stream, ended, standing, position)
+                for place in ended:
+                    del standing[place]
+        for place, values in said.items():
+            if place not in standing:
+                standing[place] = position, values
 
     def _add(
-        self, stream: str, place: Place, since: int, until: int | None, values: Values
+        self, stream: str, places: Iterable[Place], standing: Standing, until: int | None
     ) -> None:
-        table, key = place
-        self.rows[table].append((stream, since, until, *key, *self._values[table](values)))
+        rows, values_of = self.rows, self._values
+        for place in places:
+            table, key = place
+            since, values = standing[place]
+            rows[table].append((stream, since, until, *key, *values_of[table](values)))
 
     def _stall(self, projections: Iterable[Projection], position: int, cause: Exception) -> None:
         for projection in projections:

@@ -6,13 +6,13 @@ stage by stage, so that a promise or a refusal never counts as a release. Days b
 the same way. Merges are rows of their own, joined in the answer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 
 import sqlalchemy as sa
 
 from ledger.bounds import UNSTATED, Bounded, Bounds, Claim, Person, bound
-from ledger.developments import Development, Report
+from ledger.developments import Development, Live, Report
 from ledger.events import Data
 from ledger.kinds.fields import FOREIGN
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
@@ -58,8 +58,10 @@ UNKNOWN = "unknown"
 def rows(development: Development) -> Said:
     """Return the rows of one development, as it stands."""
     said: dict[tuple[str, Key], Values] = {}
-    for stage, reports in _by_stage(development.live).items():
-        bounded = bounded_by(tuple(reports))
+    for (type, stage), reports in development.steps.items():
+        if type != "PrisonersReleased":
+            continue
+        bounded = bounded_by(reports)
         said["releases", (stage,)] = _release(reports, bounded)
         for code, bounds in bounded.citizenships.items():
             place = ("release_citizenships", (stage, code))
@@ -98,13 +100,13 @@ def claim(report: Report) -> Claim:
 
 
 @lru_cache(maxsize=1024)  # asked by two projections, and for events that leave the reports alone
-def bounded_by(reports: tuple[Report, ...]) -> Bounded:
+def bounded_by(reports: Live) -> Bounded:
     """Return how many people the reports of one development and stage support together."""
     state = party_code(reports[0].data["by"])
     return bound([claim(report) for report in reports], state)
 
 
-def days(reports: list[Report]) -> tuple[tuple[str | None, str | None], list[int]]:
+def days(reports: Live) -> tuple[tuple[str | None, str | None], list[int]]:
     """Return the days that all reports allow; where none is left, those that any allows.
 
     Also the positions of the reports whose days exclude each other.
@@ -127,15 +129,7 @@ def days(reports: list[Report]) -> tuple[tuple[str | None, str | None], list[int
     return hull, odd
 
 
-def _by_stage(live: tuple[Report, ...]) -> Mapping[str, list[Report]]:
-    stages: dict[str, list[Report]] = {}
-    for report in live:
-        if report.type == "PrisonersReleased":
-            stages.setdefault(report.data["stage"], []).append(report)
-    return stages
-
-
-def _release(reports: list[Report], bounded: Bounded) -> Values:
+def _release(reports: Live, bounded: Bounded) -> Values:
     span, odd_days = days(reports)
     by = [party_code(report.data["by"]) for report in reports]
     odd_by = [r.position for r in reports] if len(set(by)) > 1 else []

@@ -4,11 +4,9 @@ Reads the streams of developments; one row per development and stage, folded fro
 and one row per party beside it. Participants are persons and are not copied here.
 """
 
-from collections.abc import Mapping
-
 import sqlalchemy as sa
 
-from ledger.developments import Development, Report
+from ledger.developments import Development, Live
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
 from ledger.projections.releases import days, party_code
 
@@ -38,7 +36,9 @@ talk_parties = answer_table(
 def rows(development: Development) -> Said:
     """Return the rows of one development, as it stands."""
     said: dict[tuple[str, Key], Values] = {}
-    for stage, reports in _by_stage(development.live).items():
+    for (type, stage), reports in development.steps.items():
+        if type != "TalksHeld":
+            continue
         parties = sorted({party_code(p) for report in reports for p in report.data["parties"]})
         said["talks", (stage,)] = _talk(reports, parties)
         for party in parties:
@@ -46,15 +46,7 @@ def rows(development: Development) -> Said:
     return said
 
 
-def _by_stage(live: tuple[Report, ...]) -> Mapping[str, list[Report]]:
-    stages: dict[str, list[Report]] = {}
-    for report in live:
-        if report.type == "TalksHeld":
-            stages.setdefault(report.data["stage"], []).append(report)
-    return stages
-
-
-def _talk(reports: list[Report], parties: list[str]) -> Values:
+def _talk(reports: Live, parties: list[str]) -> Values:
     (first, last), _ = days(reports)
     places = [report.data.get("place", {}).get("country", {}) for report in reports]
     return {
