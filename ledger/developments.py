@@ -4,9 +4,9 @@ Takes RecordedEvents in order of stream_version; hands on a Development. Rules t
 stream (does the linked one exist?) are `intake`'s.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger.errors import MayNotFollow
 from ledger.events import Data, RecordedEvent
@@ -68,6 +68,45 @@ class Development:
             self.steps = _steps(self.live)
 
 
+REPORT, STEP, TIES = "report", "step", "ties"
+
+
+class Part(NamedTuple):
+    """A part of a development, which rows of answer tables are about."""
+
+    what: str
+    """REPORT: one live report; STEP: all of one type and stage; TIES: the links and merges."""
+    type: str
+    """The event type of its reports; empty for ties."""
+    key: Any
+    """The report's position, or the stage."""
+    now: Report | Live | Development | None
+    """What it is; None where there is no such report or step any more."""
+
+
+def parts(development: Development) -> list[Part]:
+    """Return all parts of a development."""
+    return changed_parts(Development(development.stream), development)
+
+
+def changed_parts(before: Development, after: Development) -> list[Part]:
+    """Return the parts that an event changed; what is the same, in the same order, did not."""
+    changed = []
+    if after.live is not before.live:
+        if after.live and after.live[:-1] == before.live:
+            report = after.live[-1]
+            step = _step(report)
+            changed += [
+                Part(REPORT, report.type, report.position, report),
+                Part(STEP, *step, after.steps[step]),
+            ]
+        else:
+            changed += _other_parts(before, after)
+    if after.links is not before.links or after.merges is not before.merges:
+        changed.append(Part(TIES, "", "", after))
+    return changed
+
+
 def fold(stream: str, events: Iterable[RecordedEvent]) -> Development:
     """Return what the events of one stream add up to."""
     development = Development(stream)
@@ -114,9 +153,26 @@ def _live(reports: Collection[Report]) -> Live:
 def _steps(live: Live) -> Steps:
     steps: Steps = {}
     for report in live:
-        step = report.type, report.data.get("stage", "")
+        step = _step(report)
         steps[step] = (*steps.get(step, ()), report)
     return steps
+
+
+def _step(report: Report) -> tuple[str, str]:
+    return report.type, report.data.get("stage", "")
+
+
+def _other_parts(before: Development, after: Development) -> Iterator[Part]:
+    """Yield the reports and steps that came, went or changed, whatever the event did."""
+    old = {report.position: report for report in before.live}
+    new = {report.position: report for report in after.live}
+    for position in old.keys() | new.keys():
+        report = new.get(position)
+        if report is not old.get(position):
+            yield Part(REPORT, (report or old[position]).type, position, report)
+    for step in before.steps.keys() | after.steps.keys():
+        if after.steps.get(step) != before.steps.get(step):
+            yield Part(STEP, *step, after.steps.get(step))
 
 
 def check_may_follow(before: Development, type: str, data: Data) -> None:
@@ -146,7 +202,7 @@ def _with_report(before: Development, event: RecordedEvent, family: str) -> Deve
     report = Report(event.position, event.type, event.data)
     live, steps = before.live, before.steps
     if not live or live[0].rank == "normal":
-        step = event.type, event.data.get("stage", "")
+        step = _step(report)
         live, steps = (*live, report), {**steps, step: (*steps.get(step, ()), report)}
     return Development(
         before.stream,

@@ -9,8 +9,9 @@ import worlds
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from ledger import bounds
-from ledger.bounds import UNSTATED, Bounded, Bounds, Claim, Person, bound
+from ledger.bounds import bounding
+from ledger.bounds.bounding import bound
+from ledger.bounds.claims import UNSTATED, Bounded, Bounds, Claim, Person
 
 Span = tuple[int, int | None]
 
@@ -316,7 +317,7 @@ def test_bounds_of_many_claims_are_never_too_narrow(claims: list[Claim], state: 
     exact = bound(claims, state)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bounds, "EXACT_UP_TO", 0)
+        patch.setattr(bounding, "EXACT_UP_TO", 0)
         rough = bound(claims, state)
 
     assert answer_covers(rough, exact)

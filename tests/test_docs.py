@@ -22,7 +22,7 @@ from recording import answered, record_example, record_text
 
 from ledger import tables
 from ledger.answers import releases as answers
-from ledger.bounds import EXACT_UP_TO
+from ledger.bounds.bounding import EXACT_UP_TO
 from ledger.cli.main import ledger as command_line
 from ledger.cli.output import EXIT_CODES, INTERRUPTED
 from ledger.encoding import ENTRY_LIMIT, FORMAT, canonical, digest, parse

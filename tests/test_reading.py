@@ -98,7 +98,7 @@ def test_every_selection(engine: sa.Engine, log: list[RecordedEvent]) -> None:
 def unnamed(event: RecordedEvent) -> RecordedEvent:
     """The event as its entry has it, without personal fields."""
     persons = [{k: v for k, v in p.items() if k != "name"} for p in event.data["persons"]]
-    return replace(event, data={**event.data, "persons": persons})
+    return event._replace(data={**event.data, "persons": persons})
 
 
 @pytest.mark.parametrize("category", ["development", "developments", "tally", "never"])

@@ -13,12 +13,13 @@ from recording import record_example, recorded, release
 
 from ledger import folding
 from ledger.book import now
-from ledger.developments import Development
+from ledger.developments import Live
 from ledger.errors import CouldNot
 from ledger.examples.shipped import example
 from ledger.projections.projection import Fold, Projection, Said, columns_of
 from ledger.projections.registry import PROJECTIONS
 from ledger.projections.releases import RELEASES, releases
+from ledger.projections.releases import of_step as releases_of_step
 from ledger.rebuild import catch_up, rebuild, rebuild_all
 from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import changing, reading
@@ -142,12 +143,12 @@ def test_drift_is_named_and_mended(engine: sa.Engine) -> None:
 def broken(at: int) -> Projection:
     """The projection with a bug that raises once a report of that position is in the stream."""
 
-    def rows(development: Development) -> Said:
-        if at in development.reports:
+    def of_step(reports: Live) -> Said:
+        if any(report.position == at for report in reports):
             raise ZeroDivisionError("a bug")
-        return RELEASES.rows(development)
+        return releases_of_step(reports)
 
-    return replace(RELEASES, rows=rows)
+    return replace(RELEASES, of_step=of_step)
 
 
 def test_a_projection_stops_at_what_it_cannot_apply(engine: sa.Engine) -> None:

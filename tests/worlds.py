@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations, product
 
-from ledger.bounds import Bounded, Bounds, Claim
+from ledger.bounds.claims import Bounded, Bounds, Claim
 
 LISTED = ("BY", "PL", "US")
 ELSEWHERE = ("YY", "ZZ")

@@ -19,7 +19,8 @@ from ledger.answers.answer import (
     position_at,
     state_code,
 )
-from ledger.bounds import Bounds, bound
+from ledger.bounds.bounding import bound
+from ledger.bounds.claims import Bounds
 from ledger.developments import Report, fold
 from ledger.events import RecordedEvent
 from ledger.projections.release_totals import ReleaseTotals, Scope, totals_of

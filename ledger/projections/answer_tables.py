@@ -73,7 +73,7 @@ class AnswerTables:
             query = sa.select(*columns).where(table.c.stream > after, last)
             with connection.execute(query.order_by(*table.primary_key)) as result:
                 assert result.cursor is not None
-                found[name] = result.cursor.fetchall()  # the driver's tuples: there are millions
+                found[name] = [*result.cursor.fetchall()]  # the driver's tuples: there are millions
         return found
 
     def forget(self, connection: sa.Connection, streams: Sequence[str]) -> None:

@@ -6,12 +6,13 @@ counts as at most one in each place. Another data set codes by rules of its own,
 its own.
 """
 
+from collections.abc import Mapping
 from datetime import date, timedelta
 from functools import lru_cache
 
 import sqlalchemy as sa
 
-from ledger.developments import Development, Live, Report
+from ledger.developments import Live, Report
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
 
 UNSTATED = "unstated"
@@ -33,28 +34,28 @@ coded_events = answer_table(
     sa.Column("reports", sa.Integer, nullable=False, comment="live reports that say so"),
 )
 
-Days = tuple[str | None, str | None]
+Days = tuple[str, str]
+Months = Mapping[str, Days | tuple[None, None]]
 Coding = tuple[str, str, str]
 """Source, target, code root."""
 
 
-def rows(development: Development) -> Said:
-    """Return the rows of one development, as it stands."""
+def of_step(reports: Live) -> Said:
+    """Return the rows of the coded events that a development has at one stage."""
     said: dict[tuple[str, Key], Values] = {}
-    for (type, stage), reports in development.steps.items():
-        if type == "CodedEvent":
-            for dataset, own in _by_dataset(reports).items():
-                months = _months(own)
-                for coding, said_by in _counted(own).items():
-                    low = int(len(months) == 1 and said_by == len(own))
-                    for month, (first, last) in months.items():
-                        said["coded_events", (dataset, stage, month, *coding)] = {
-                            "valid_from": first,
-                            "valid_until": last,
-                            "low": low,
-                            "high": 1,
-                            "reports": said_by,
-                        }
+    stage = reports[0].data["stage"]
+    for dataset, own in _by_dataset(reports).items():
+        months = _months(own)
+        for coding, said_by in _counted(own).items():
+            low = int(len(months) == 1 and said_by == len(own))
+            for month, (first, last) in months.items():
+                said["coded_events", (dataset, stage, month, *coding)] = {
+                    "valid_from": first,
+                    "valid_until": last,
+                    "low": low,
+                    "high": 1,
+                    "reports": said_by,
+                }
     return said
 
 
@@ -82,7 +83,7 @@ def _counted(reports: list[Report]) -> dict[Coding, int]:
     return counted
 
 
-def _months(reports: list[Report]) -> dict[str, Days]:
+def _months(reports: list[Report]) -> Months:
     """Return the months that all reports allow, or where there is none those that any allows.
 
     Each with its first and last possible day. A report without a stated month allows every month.
@@ -133,6 +134,6 @@ CODED_EVENTS = Projection(
     "How many events do coded data sets have, per month and pair of actors?",
     "development",
     (coded_events,),
-    rows,
     reports=frozenset({"CodedEvent"}),
+    of_step=of_step,
 )

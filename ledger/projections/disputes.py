@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from ledger.developments import Development, Live
+from ledger.developments import Live
 from ledger.events import Data
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
 from ledger.projections.releases import bounded_by, days, party_code
@@ -34,23 +34,25 @@ HOW_MANY, WHEN, BY_WHOM = "how many", "when", "by whom"
 CUSTODY = ("PrisonersReleased", "PrisonersDetained")
 
 
-def rows(development: Development) -> Said:
-    """Return the rows of one development, as it stands; none where its reports agree."""
-    said: dict[tuple[str, Key], Values] = {}
-    for key, reports in development.steps.items():
-        if len(reports) == 1 and key[0] not in CUSTODY:
-            continue  # one report contradicts itself in its numbers only
-        contradicted = _contradicted(reports)
-        if not contradicted:
-            continue
-        positions = sorted(set().union(*contradicted.values()))
-        said["disputes", key] = {
+def of_step(reports: Live) -> Said:
+    """Return the rows of the reports of one type and stage; none where they agree."""
+    type = reports[0].type
+    if len(reports) == 1 and type not in CUSTODY:
+        return {}  # one report contradicts itself in its numbers only
+    contradicted = _contradicted(reports)
+    if not contradicted:
+        return {}
+    key = type, reports[0].data["stage"]
+    positions = sorted(set().union(*contradicted.values()))
+    said: dict[tuple[str, Key], Values] = {
+        ("disputes", key): {
             "about": ", ".join(contradicted),
             "positions": " ".join(map(str, positions)),
         }
-        for report in reports:
-            for party in _parties(report.data):
-                said["dispute_parties", (*key, party)] = {}
+    }
+    for report in reports:
+        for party in _parties(report.data):
+            said["dispute_parties", (*key, party)] = {}
     return said
 
 
@@ -77,5 +79,5 @@ DISPUTES = Projection(
     "Which developments have reports that contradict each other, and about what?",
     "development",
     (disputes, dispute_parties),
-    rows,
+    of_step=of_step,
 )

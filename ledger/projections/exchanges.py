@@ -4,12 +4,10 @@ Reads the streams of developments; one row per link that stands, with its publis
 live report with its stage, so that the answer can say how far both ends of a link went.
 """
 
-from functools import lru_cache
-
 import sqlalchemy as sa
 
 from ledger.developments import Development, Report
-from ledger.projections.projection import Key, Place, Projection, Said, Values, answer_table
+from ledger.projections.projection import Projection, Said, answer_table
 
 exchanges = answer_table(
     "exchanges", "report",
@@ -33,36 +31,33 @@ exchange_stages = answer_table(
 )
 
 
-def rows(development: Development) -> Said:
-    """Return the rows of one development, as it stands."""
-    said: dict[tuple[str, Key], Values] = {}
-    for position, link in development.links.items():
-        said["exchanges", (str(position),)] = {
+def of_ties(development: Development) -> Said:
+    """Return a row for each link that stands."""
+    return {
+        ("exchanges", (str(position),)): {
             "position": position,
             "link": link["link"],
             "other": link["to"],
             "denied": link["denied"],
             "publisher": link["provenance"]["publisher"],
         }
-    for report in development.live:
-        place, values = _stage(report)
-        if values:
-            said[place] = values
-    return said
+        for position, link in development.links.items()
+    }
 
 
-@lru_cache(maxsize=1024)  # a report stands through many events of its stream
-def _stage(report: Report) -> tuple[Place, Values]:
+def of_report(report: Report) -> Said:
     """Return how far the report says that it went; nothing where it has no stage."""
-    place, data = ("exchange_stages", (str(report.position),)), report.data
+    data = report.data
     if "stage" not in data:
-        return place, {}
+        return {}
     when = data["when"]
-    return place, {
-        "position": report.position,
-        "stage": data["stage"],
-        "valid_from": when.get("earliest"),
-        "valid_until": when.get("latest"),
+    return {
+        ("exchange_stages", (str(report.position),)): {
+            "position": report.position,
+            "stage": data["stage"],
+            "valid_from": when.get("earliest"),
+            "valid_until": when.get("latest"),
+        }
     }
 
 
@@ -72,5 +67,6 @@ EXCHANGES = Projection(
     "What was given in return for what, who says so, and who denies it?",
     "development",
     (exchanges, exchange_stages),
-    rows,
+    of_report=of_report,
+    of_ties=of_ties,
 )

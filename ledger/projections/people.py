@@ -7,9 +7,9 @@ are one person is said in the streams of persons, which this projection does not
 
 import sqlalchemy as sa
 
-from ledger.developments import Development, Report
+from ledger.developments import Report
 from ledger.events import Data
-from ledger.projections.projection import Key, Projection, Said, Values, answer_table
+from ledger.projections.projection import Projection, Said, Values, answer_table
 from ledger.projections.releases import party_code
 
 CUSTODY = {"PrisonersReleased": "released", "PrisonersDetained": "detained"}
@@ -30,15 +30,13 @@ people = answer_table(
 )
 
 
-def rows(development: Development) -> Said:
-    """Return a row for each live report and each person with a key in it."""
-    said: dict[tuple[str, Key], Values] = {}
-    for report in development.live:
-        if report.type in CUSTODY:
-            for person in report.data["persons"]:
-                if key := person.get("person"):
-                    said["people", (key, str(report.position))] = _step(report, person)
-    return said
+def of_report(report: Report) -> Said:
+    """Return a row for each person with a key in the report."""
+    return {
+        ("people", (person["person"], str(report.position))): _step(report, person)
+        for person in report.data["persons"]
+        if "person" in person
+    }
 
 
 def _step(report: Report, person: Data) -> Values:
@@ -60,6 +58,6 @@ PEOPLE = Projection(
     "Who is detained, ordered free, free, or back in custody?",
     "development",
     (people,),
-    rows,
     reports=frozenset(CUSTODY),
+    of_report=of_report,
 )

@@ -13,7 +13,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from ledger import developments
-from ledger.developments import Development
+from ledger.developments import (
+    REPORT,
+    STEP,
+    TIES,
+    Development,
+    Live,
+    Part,
+    Report,
+    changed_parts,
+    parts,
+)
 from ledger.errors import LedgerError
 from ledger.events import RecordedEvent
 from ledger.kinds.registry import KINDS
@@ -51,14 +61,33 @@ class Projection:
     category: str
     """The streams that it reads: all whose name begins with `category/`."""
     tables: tuple[sa.Table, ...]
-    rows: Callable[[Development], Said]
-    """What the tables hold for one development; pure."""
     reports: frozenset[str] | None = None
-    """The types of report that `rows` looks at; None: all. Others are not folded for nothing."""
+    """The types of report that it is about; None: all."""
+    of_report: Callable[[Report], Said] | None = None
+    """What the tables hold for one live report by itself; pure."""
+    of_step: Callable[[Live], Said] | None = None
+    """What they hold for the live reports of one type and stage together; pure."""
+    of_ties: Callable[[Development], Said] | None = None
+    """What they hold for a development's links and merges; pure."""
 
-    def heeds(self, type: str) -> bool:
-        """Return whether an event of this type can change the rows."""
-        return self.reports is None or type in self.reports or not KINDS[type].is_report
+    def of(self, part: Part) -> Said:
+        """Return what the tables hold for one part of a development."""
+        of_part = self.rows_of.get(part.what)
+        heeded = self.reports is None or part.what == TIES or part.type in self.reports
+        return of_part(part.now) if of_part and heeded and part.now is not None else {}
+
+    @property
+    def rows_of(self) -> Mapping[str, Callable[[Any], Said]]:
+        """The three functions, as far as there are, by what they are about."""
+        every = {REPORT: self.of_report, STEP: self.of_step, TIES: self.of_ties}
+        return {what: of_part for what, of_part in every.items() if of_part is not None}
+
+    def rows(self, development: Development) -> Said:
+        """Return all that the tables hold for one development, as it stands."""
+        said: dict[Place, Values] = {}
+        for part in parts(development):
+            said.update(self.of(part))
+        return said
 
 
 def answer_table(
@@ -105,7 +134,15 @@ class Fold:
         self.stalls: dict[str, CannotApply] = {}
         """By projection: the first event that it cannot apply."""
         self._projections = tuple(projections)
-        self._heeding = {type: tuple(p for p in projections if p.heeds(type)) for type in KINDS}
+        self._asked = {
+            (what, type): [
+                (p, p.rows_of[what])
+                for p in projections
+                if what in p.rows_of and (what == TIES or p.reports is None or type in p.reports)
+            ]
+            for what in (REPORT, STEP, TIES)
+            for type in ("", *KINDS)
+        }
         self._values = {table.name: _getter(table) for p in projections for table in p.tables}
 
     def take(self, stream: str, events: Iterable[RecordedEvent]) -> None:
@@ -113,35 +150,40 @@ class Fold:
 
         Each event closes the rows that it changed and opens new ones.
         """
-        told: dict[str, Standing] = {}
-        development = Development(stream)
+        told: dict[tuple[str, ...], Standing] = {}
+        before = Development(stream)
         for event in events:
+            position = event.position
             try:
-                development = developments.evolve(development, event)
+                after = developments.evolve(before, event)
             except Exception as cause:
-                self._stall(self._projections, event.position, cause)
+                self._stall(self._projections, position, cause)
                 return
-            for projection in self._heeding[event.type]:
-                try:
-                    said = projection.rows(development)
-                except Exception as cause:  # whatever the fold's bug is: name the event
-                    self._stall([projection], event.position, cause)
-                    continue
-                self._change(stream, told.setdefault(projection.name, {}), said, event.position)
+            for what, type, key, now in changed_parts(before, after):
+                for projection, of_part in self._asked[what, type]:
+                    try:
+                        said = of_part(now) if now is not None else {}
+                    except Exception as cause:  # whatever the fold's bug is: name the event
+                        self._stall([projection], position, cause)
+                        continue
+                    part = projection.name, what, type, key
+                    standing = told.get(part)
+                    if standing:
+                        self._end(stream, standing, said, position)
+                        for place in said.keys() - standing.keys():
+                            standing[place] = position, said[place]
+                    elif said:
+                        told[part] = {place: (position, said[place]) for place in said}
+            before = after
         for standing in told.values():
             self._add(stream, standing, standing, None)
 
-    def _change(self, stream: str, standing: Standing, said: Said, position: int) -> None:
-        """Add the rows that no longer stand and forget them; let the new ones stand."""
-        if standing:
-            ended = [place for place, (_, values) in standing.items() if said.get(place) != values]
-            if ended:
-                self._add(stream, ended, standing, position)
-                for place in ended:
-                    del standing[place]
-        for place, values in said.items():
-            if place not in standing:
-                standing[place] = position, values
+    def _end(self, stream: str, standing: Standing, said: Said, position: int) -> None:
+        """Add the rows that no longer stand, and forget them."""
+        ended = [place for place, (_, values) in standing.items() if said.get(place) != values]
+        self._add(stream, ended, standing, position)
+        for place in ended:
+            del standing[place]
 
     def _add(
         self, stream: str, places: Iterable[Place], standing: Standing, until: int | None

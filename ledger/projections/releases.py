@@ -6,12 +6,12 @@ stage by stage, so that a promise or a refusal never counts as a release. Days b
 the same way. Merges are rows of their own, joined in the answer.
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
 
 import sqlalchemy as sa
 
-from ledger.bounds import UNSTATED, Bounded, Bounds, Claim, Person, bound
+from ledger.bounds.bounding import bound
+from ledger.bounds.claims import UNSTATED, Bounded, Bounds, Claim, Person
 from ledger.developments import Development, Live, Report
 from ledger.events import Data
 from ledger.kinds.fields import FOREIGN
@@ -55,20 +55,19 @@ release_merges = answer_table(
 UNKNOWN = "unknown"
 
 
-def rows(development: Development) -> Said:
-    """Return the rows of one development, as it stands."""
-    said: dict[tuple[str, Key], Values] = {}
-    for (type, stage), reports in development.steps.items():
-        if type != "PrisonersReleased":
-            continue
-        bounded = bounded_by(reports)
-        said["releases", (stage,)] = _release(reports, bounded)
-        for code, bounds in bounded.citizenships.items():
-            place = ("release_citizenships", (stage, code))
-            said[place] = {"low": bounds.low, "high": bounds.high}
-    for same_as in development.merges.values():
-        said["release_merges", (same_as,)] = {}
+def of_step(reports: Live) -> Said:
+    """Return the rows of the releases that a development reached at one stage."""
+    stage, bounded = reports[0].data["stage"], bounded_by(reports)
+    said: dict[tuple[str, Key], Values] = {("releases", (stage,)): _release(reports, bounded)}
+    for code, bounds in bounded.citizenships.items():
+        place = ("release_citizenships", (stage, code))
+        said[place] = {"low": bounds.low, "high": bounds.high}
     return said
+
+
+def of_ties(development: Development) -> Said:
+    """Return a row for each development that this one is the same as."""
+    return {("release_merges", (same_as,)): {} for same_as in development.merges.values()}
 
 
 def party_code(party: Data) -> str:
@@ -84,18 +83,20 @@ def claim(report: Report) -> Claim:
     them: that is what the numbers support; from above they bind only what they state.
     """
     data = report.data
-    shares = dict(_shares(data["citizenships"]))
+    shares = _shares(data["citizenships"])
     foreign = shares.pop(FOREIGN, UNSTATED)
     unknown = shares.pop(UNKNOWN, None)  # they may be anybody's citizens, so no list is complete
-    brought = sum(_bounds(line["count"]).low for line in data["destinations"])
     total = _bounds(data["total"])
+    if data["destinations"]:
+        brought = sum(_bounds(line["count"]).low for line in data["destinations"])
+        total = Bounds(max(total.low, brought), total.high)
     return Claim(
         report.position,
-        Bounds(max(total.low, brought), total.high),
+        total,
         shares,
         data["exhaustive"] and unknown is None,
         foreign,
-        tuple(_person(person) for person in data["persons"]),
+        tuple(map(_person, data["persons"])),
     )
 
 
@@ -147,15 +148,20 @@ def _release(reports: Live, bounded: Bounded) -> Values:
     }
 
 
-def _shares(lines: list[Data]) -> Iterator[tuple[str, Bounds]]:
-    """Yield the bounds of each citizenship; lines with a destination bind it from below."""
-    codes = dict.fromkeys(line["citizenship"]["code"] for line in lines)
-    for code in codes:
-        own = [line for line in lines if line["citizenship"]["code"] == code]
-        parts = sum(_bounds(line["count"]).low for line in own if "destination" in line)
-        whole = [_bounds(line["count"]) for line in own if "destination" not in line]
-        stated = whole[0] if whole else UNSTATED
-        yield code, Bounds(max(stated.low, parts), stated.high)
+def _shares(lines: list[Data]) -> dict[str, Bounds]:
+    """Return the bounds of each citizenship; lines with a destination bind it from below."""
+    shares: dict[str, Bounds] = {}
+    brought: dict[str, int] = {}
+    for line in lines:
+        code, count = line["citizenship"]["code"], _bounds(line["count"])
+        if "destination" in line:
+            brought[code] = brought.get(code, 0) + count.low
+        else:
+            shares[code] = count
+    for code, least in brought.items():
+        stated = shares.get(code, UNSTATED)
+        shares[code] = Bounds(max(stated.low, least), stated.high)
+    return shares
 
 
 def _bounds(count: Data) -> Bounds:
@@ -167,8 +173,8 @@ def _person(person: Data) -> Person:
 
     Never by name: a name can be erased, and no number may change with it.
     """
-    codes = {country["code"] for country in person["citizenships"]}
-    return Person(person.get("person"), frozenset(codes - {UNKNOWN}))
+    codes = frozenset([country["code"] for country in person["citizenships"]])
+    return Person(person.get("person"), codes - {UNKNOWN} if UNKNOWN in codes else codes)
 
 
 RELEASES = Projection(
@@ -177,8 +183,9 @@ RELEASES = Projection(
     "How many people did a state free, per citizenship and per day, at least and at most?",
     "development",
     (releases, release_citizenships, release_merges),
-    rows,
     reports=frozenset({"PrisonersReleased"}),
+    of_step=of_step,
+    of_ties=of_ties,
 )
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.developments import Development, Report
+from ledger.developments import Report
 from ledger.errors import BadValue
 from ledger.events import Data
-from ledger.projections.projection import Key, Projection, Said, Values, answer_table
+from ledger.projections.projection import Projection, Said, Values, answer_table
 from ledger.projections.releases import party_code
 from ledger.values.country import read_country
 
@@ -36,13 +36,9 @@ sanctions = answer_table(
 )
 
 
-def rows(development: Development) -> Said:
-    """Return a row for each live report of sanctions in the development."""
-    said: dict[tuple[str, Key], Values] = {}
-    for report in development.live:
-        if report.type in WAYS:
-            said["sanctions", (str(report.position),)] = _step(report)
-    return said
+def of_report(report: Report) -> Said:
+    """Return the row of one live report of sanctions."""
+    return {("sanctions", (str(report.position),)): _step(report)}
 
 
 def _step(report: Report) -> Values:
@@ -88,6 +84,6 @@ SANCTIONS = Projection(
     "Which measures are imposed, eased or lifted at which stage on which day?",
     "development",
     (sanctions,),
-    rows,
     reports=frozenset(WAYS),
+    of_report=of_report,
 )

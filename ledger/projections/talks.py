@@ -6,7 +6,7 @@ and one row per party beside it. Participants are persons and are not copied her
 
 import sqlalchemy as sa
 
-from ledger.developments import Development, Live
+from ledger.developments import Live
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
 from ledger.projections.releases import days, party_code
 
@@ -33,16 +33,13 @@ talk_parties = answer_table(
 )
 
 
-def rows(development: Development) -> Said:
-    """Return the rows of one development, as it stands."""
-    said: dict[tuple[str, Key], Values] = {}
-    for (type, stage), reports in development.steps.items():
-        if type != "TalksHeld":
-            continue
-        parties = sorted({party_code(p) for report in reports for p in report.data["parties"]})
-        said["talks", (stage,)] = _talk(reports, parties)
-        for party in parties:
-            said["talk_parties", (stage, party)] = {}
+def of_step(reports: Live) -> Said:
+    """Return the rows of the talks that a development reached at one stage."""
+    stage = reports[0].data["stage"]
+    parties = sorted({party_code(p) for report in reports for p in report.data["parties"]})
+    said: dict[tuple[str, Key], Values] = {("talks", (stage,)): _talk(reports, parties)}
+    for party in parties:
+        said["talk_parties", (stage, party)] = {}
     return said
 
 
@@ -70,6 +67,6 @@ TALKS = Projection(
     "Who talked with whom, when, where and in which form?",
     "development",
     (talks, talk_parties),
-    rows,
     reports=frozenset({"TalksHeld"}),
+    of_step=of_step,
 )

@@ -6,8 +6,8 @@ releases that it sums up: it is what they are compared with (`answers.tallies`).
 
 import sqlalchemy as sa
 
-from ledger.developments import Development, Report
-from ledger.projections.projection import Key, Projection, Said, Values, answer_table
+from ledger.developments import Report
+from ledger.projections.projection import Projection, Said, Values, answer_table
 from ledger.projections.releases import party_code
 
 tallies = answer_table(
@@ -28,13 +28,9 @@ tallies = answer_table(
 )
 
 
-def rows(development: Development) -> Said:
-    """Return the rows of one tally's stream, as it stands; the key is the report's position."""
-    said: dict[tuple[str, Key], Values] = {}
-    for report in development.live:
-        if report.type == "TallyReported":
-            said["tallies", (str(report.position),)] = _tally(report)
-    return said
+def of_report(report: Report) -> Said:
+    """Return the row of one live tally; the key is its position."""
+    return {("tallies", (str(report.position),)): _tally(report)}
 
 
 def _tally(report: Report) -> Values:
@@ -59,6 +55,6 @@ TALLIES = Projection(
     "What do sources claim as totals, against what the ledger derives?",
     "tally",
     (tallies,),
-    rows,
     reports=frozenset({"TallyReported"}),
+    of_report=of_report,
 )

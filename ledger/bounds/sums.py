@@ -1,0 +1,271 @@
+"""The sums that claims are about, and how far they reach together.
+
+Takes claims; hands on the bounds under which all of them hold, or the news that none do. What a
+claim says stands in lists, a place for each sum, so that what several say is a `max` or a `min`.
+
+Let `y` count the holders of one citizenship only, `rest` those of none in view, `n` the persons of
+several, `d` those of them who hold the citizenship in question. Each leaf occurs once in
+
+    holders = y + d      foreign = rest + n + every y but the state's      total = foreign + the y
+
+so intervals that are passed up and down these sums once are exact.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import add, gt, or_, sub
+from typing import NamedTuple
+
+from ledger.bounds.claims import UNSTATED, Bounded, Bounds, Claim
+
+ENDLESS = 1 << 100  # Stands for "no upper bound": far above every sum of recordable integers.
+
+Held = frozenset[str]  # The citizenships of one person.
+Sets = dict[Held, int]
+Numbers = list[int]  # One for each place.
+Sums = tuple[Numbers, Numbers]  # The least and the most of each sum.
+
+
+class View(NamedTuple):
+    """The sums in view: where each stands in the lists of numbers, and how they add up.
+
+    First the citizenships by name, then the rest (the holders of none of them), last the total; if
+    the foreign are told apart, these and the state's own stand between the rest and the total.
+    """
+
+    names: list[str]
+    """The citizenships, sorted."""
+    places: dict[str, int]
+    rest: int
+    foreign: int | None
+    tree: list[tuple[int, slice]]
+    """Each sum of others with those that it adds up, from below."""
+    zeros: list[int]
+    ends: list[int]
+    bits: dict[str, int]
+    """The persons with a key, a bit for each."""
+    several: bool
+    """Whether anybody is listed with several citizenships."""
+
+
+class Said(NamedTuple):
+    """What one claim says of each sum, so that what several say is a `max` or `min` over lists."""
+
+    claim: Claim
+    lows: Numbers
+    highs: Numbers
+    closed: Numbers | None
+    """0 at each place that an exhaustive breakdown leaves empty; None where it is not one."""
+    listed: int
+    """The persons with a key on its list, as bits."""
+    held: Numbers
+    """Of those who hold each citizenship, or are of the total, the bits."""
+    nameless: Numbers
+    """How many without a key do."""
+    unkeyed: list[Held]
+
+
+def view_of(claims: Sequence[Claim], state: str | None) -> View:
+    """Return the sums that the claims are about; the state's own only where foreigners are."""
+    names, known = set[str](), dict[str, Held]()
+    split = several = False
+    for claim in claims:
+        names.update(claim.citizenships)
+        split = split or claim.foreign != UNSTATED
+        for key, held in claim.persons:
+            names |= held
+            if key is not None:
+                held = known[key] = held | known.get(key, held)
+            several = several or len(held) > 1
+    bits = {key: 1 << at for at, key in enumerate(known)}
+    if state is None or not split:
+        order, rest, foreign = sorted(names), len(names), None
+        tree = [(rest + 1, slice(0, rest + 1))]
+    else:
+        order = sorted(names - {state})
+        rest, foreign = len(order), len(order) + 1
+        order += ["", "", state]
+        tree = [(foreign, slice(0, foreign)), (foreign + 2, slice(foreign, foreign + 2))]
+    places = {name: place for place, name in enumerate(order) if name}
+    size = tree[-1][0] + 1
+    zeros, ends = [0] * size, [ENDLESS] * size
+    return View(sorted(places), places, rest, foreign, tree, zeros, ends, bits, several)
+
+
+def said_by(claim: Claim, view: View) -> Said:
+    """Return what one claim says of each sum in view."""
+    lows, highs = view.zeros[:], view.ends[:]
+    lows[-1], highs[-1] = claim.total.low, end_of(claim.total)
+    for name, stated in claim.citizenships.items():
+        place = view.places[name]
+        lows[place], highs[place] = stated.low, end_of(stated)
+    if view.foreign is not None:
+        lows[view.foreign], highs[view.foreign] = claim.foreign.low, end_of(claim.foreign)
+    closed = _closed(claim, view) if claim.exhaustive and claim.citizenships else None
+    if claim.persons:
+        return Said(claim, lows, highs, closed, *_listed(claim, view))
+    return Said(claim, lows, highs, closed, 0, view.zeros, view.zeros, [])
+
+
+def _listed(claim: Claim, view: View) -> tuple[int, Numbers, Numbers, list[Held]]:
+    listed, held, nameless = 0, view.zeros[:], view.zeros[:]
+    unkeyed = []
+    for key, citizenships in claim.persons:
+        places = _counted(citizenships, view)
+        if key is None:
+            unkeyed.append(citizenships)
+            for place in places:
+                nameless[place] += 1
+        else:
+            listed |= view.bits[key]
+            for place in places:
+                held[place] |= view.bits[key]
+    return listed, held, nameless, unkeyed
+
+
+def _counted(held: Held, view: View) -> list[int]:
+    """Return the places at which a person counts: the total, and each citizenship."""
+    return [-1, *map(view.places.__getitem__, held)]
+
+
+def _closed(claim: Claim, view: View) -> Numbers:
+    closed = view.ends[:]
+    for name, place in view.places.items():
+        if name not in claim.citizenships:
+            closed[place] = 0
+    closed[view.rest] = 0
+    return closed
+
+
+def agree(said: Sequence[Said], view: View, loose: Numbers | None = None) -> Bounded | None:
+    """Return the bounds under which all the claims hold, or None where no world fits them all.
+
+    With `loose`, any number of persons up to it may hold several citizenships, so that the bounds
+    also cover each larger set of claims.
+    """
+    asked, sets = asked_by(said, view)
+    least = most = several_in(sets, view) if sets else None
+    if loose is not None:
+        least, most, sets = view.zeros, loose, {}
+    lows, highs = sums = stated_by(said, view, asked)
+    if least is not None and most is not None:
+        shift(sums, sub, most, least)
+    if not close(highs, said, sets) or not _settle(lows, highs, view):
+        return None
+    if least is not None and most is not None:
+        shift(sums, add, least, most)
+    places = view.places
+    citizenships = {name: bounds_of(lows[places[name]], highs[places[name]]) for name in view.names}
+    # However many must hold something else, any one other citizenship may be held by nobody.
+    other = bounds_of(0, highs[view.rest])
+    return Bounded(bounds_of(lows[-1], highs[-1]), citizenships, other, False, ())
+
+
+def bounds_of(low: int, high: int) -> Bounds:
+    return Bounds(low, None if high >= ENDLESS else high)
+
+
+def end_of(stated: Bounds) -> int:
+    return ENDLESS if stated.high is None else stated.high
+
+
+def asked_by(said: Sequence[Said], view: View) -> tuple[Numbers, Sets]:
+    """Return what lists of persons ask for: holders and persons, and persons of several.
+
+    All who have a key, on whichever list, are one list; what is said of them adds up. A list on
+    which some have none asks for these beside those of its own who have one.
+    """
+    lists = [one for one in said if one.claim.persons]
+    if not lists:
+        return view.zeros, {}
+    held = lists[0].held if len(lists) == 1 else _joined([one.held for one in lists])
+    asked = [holders.bit_count() for holders in held]
+    for one in lists:
+        if one.unkeyed:
+            own = [(holders & one.listed).bit_count() for holders in held]
+            asked = list(map(max, asked, map(add, own, one.nameless)))
+    return asked, _sets_of(lists, held, view) if view.several else {}
+
+
+def _joined(many: Sequence[Numbers]) -> Numbers:
+    return [reduce(or_, masks) for masks in zip(*many, strict=True)]
+
+
+def _sets_of(lists: Sequence[Said], held: Numbers, view: View) -> Sets:
+    """Return, of those with the same several citizenships, how many some list asks for."""
+    known: dict[int, Held] = {}
+    for bit in view.bits.values():
+        if held[-1] & bit:
+            known[bit] = frozenset(name for name, at in view.places.items() if held[at] & bit)
+    sets = Counter(known.values())
+    for one in lists:
+        own = Counter([has for bit, has in known.items() if one.listed & bit] + one.unkeyed)
+        sets |= own
+    return {has: number for has, number in sets.items() if len(has) > 1}
+
+
+def several_in(sets: Sets, view: View) -> Numbers:
+    """Return how many of each sum hold several citizenships: all of them are foreign to a state."""
+    counted = view.zeros[:]
+    for held, number in sets.items():
+        for place in _counted(held, view):
+            counted[place] += number
+        if view.foreign is not None:
+            counted[view.foreign] += number
+    return counted
+
+
+def stated_by(said: Sequence[Said], view: View, asked: Numbers) -> Sums:
+    """Return what the claims say, and the lists ask for, of each sum in holders."""
+    if not said:
+        return asked[:], view.ends[:]
+    lows = list(map(max, asked, *[one.lows for one in said]))
+    highs = list(map(min, view.ends, *[one.highs for one in said]))
+    return lows, highs
+
+
+def shift(
+    sums: Sums, step: Callable[[int, int], int], by_lows: Numbers, by_highs: Numbers
+) -> None:
+    """Leave out (sub) or put back (add) those who hold several citizenships."""
+    lows, highs = sums
+    lows[:] = [max(0, step(low, by)) for low, by in zip(lows, by_lows, strict=True)]
+    highs[:] = [
+        high if high >= ENDLESS else step(high, by)
+        for high, by in zip(highs, by_highs, strict=True)
+    ]
+
+
+def close(highs: Numbers, said: Iterable[Said], sets: Iterable[Held]) -> bool:
+    """Leave nobody outside the exhaustive breakdowns; False where a person of several is."""
+    for one in said:
+        if one.closed is not None:
+            highs[:] = map(min, highs, one.closed)
+            if any(held.isdisjoint(one.claim.citizenships) for held in sets):
+                return False
+    return True
+
+
+def _settle(lows: Numbers, highs: Numbers, view: View) -> bool:
+    """Narrow every sum to what the others leave; False where they leave nothing."""
+    add_up(lows, highs, view)
+    if any(map(gt, lows, highs)):
+        return False
+    for whole, parts in reversed(view.tree):
+        most = highs[whole]
+        room = most if most >= ENDLESS else most - sum(lows[parts])
+        need = lows[whole] - sum(highs[parts])
+        for part in range(parts.start, parts.stop):
+            low, high = lows[part], highs[part]
+            if low + room < high:
+                highs[part] = low + room
+            if high + need > low:
+                lows[part] = high + need
+    return True
+
+
+def add_up(lows: Numbers, highs: Numbers, view: View) -> None:
+    for whole, parts in view.tree:
+        lows[whole] = max(lows[whole], sum(lows[parts]))
+        highs[whole] = min(highs[whole], sum(highs[parts]))
