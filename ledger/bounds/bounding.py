@@ -47,6 +47,9 @@ from ledger.bounds.sums import (
 EXACT_UP_TO = 10
 """Contested claims whose subsets are all looked at; with more, the bounds are wider than exact."""
 
+PAIRED_FROM = 5
+"""Contested claims from which on looking at the pairs first saves more sets than it costs."""
+
 _Readings = tuple[list[Bounded], set[int]]
 _Beside = Mapping[int, tuple[int, int, int]]  # The sum that each is in, and the others in it.
 
@@ -91,8 +94,9 @@ def _distinct(said: Iterable[Said]) -> list[list[Said]]:
     groups: dict[object, list[Said]] = {}
     for one in said:
         claim = one.claim
-        listed, persons = claim.citizenships.items(), Counter(claim.persons).items()
-        same = claim.total, frozenset(listed), claim.exhaustive, claim.foreign, frozenset(persons)
+        persons = frozenset(Counter(claim.persons).items()) if claim.persons else None
+        listed = frozenset(claim.citizenships.items())
+        same = claim.total, listed, claim.exhaustive, claim.foreign, persons
         groups.setdefault(same, []).append(one)
     return list(groups.values())
 
@@ -102,9 +106,7 @@ def _exactly(
 ) -> _Readings:
     """Return a reading of every maximal set of claims that can hold, and who is not in all."""
     calm = set(range(len(said))) - contested
-    # Only where nobody can hold several citizenships does no third claim settle a contradiction.
-    few = [] if most else [set(few) for size in (1, 2) for few in combinations(contested, size)]
-    apart = [chosen for chosen in few if agree([said[one] for one in chosen], view) is None]
+    apart = [] if most or len(contested) < PAIRED_FROM else _apart(said, contested, view)
     maximal: list[set[int]] = []
     readings: list[Bounded] = []
     for size in range(len(contested), -1 if calm else 0, -1):
@@ -117,6 +119,15 @@ def _exactly(
                 readings.append(reading)
     readings += [_as_stated(said[one].claim, view) for one in contested.difference(*maximal)]
     return readings, contested.difference(maximal[0].intersection(*maximal) if maximal else ())
+
+
+def _apart(said: list[Said], contested: set[int], view: View) -> list[set[int]]:
+    """Return the claims and pairs of claims that no set can hold.
+
+    Asked only where nobody can hold several citizenships: else a third claim settles some of them.
+    """
+    few = [set(chosen) for size in (1, 2) for chosen in combinations(contested, size)]
+    return [chosen for chosen in few if agree([said[one] for one in chosen], view) is None]
 
 
 def _as_stated(claim: Claim, view: View) -> Bounded:
