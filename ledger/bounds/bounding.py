@@ -109,7 +109,8 @@ def _exactly(
     apart = [] if most or len(contested) < PAIRED_FROM else _apart(said, contested, view)
     maximal: list[set[int]] = []
     readings: list[Bounded] = []
-    for size in range(len(contested), -1 if calm else 0, -1):
+    # All of them together cannot hold: that is why anybody asks.
+    for size in range(len(contested) - 1, -1 if calm else 0, -1):
         for chosen in map(set, combinations(contested, size)):
             if any(map(chosen.issubset, maximal)) or any(map(chosen.issuperset, apart)):
                 continue
@@ -197,7 +198,8 @@ def _contested(said: Sequence[Said], view: View, most: Numbers | None) -> set[in
         return sums
 
     asked, _ = asked_by(said, view)
-    every, (lows, highs) = strictly(said, asked), strictly(said, asked)
+    every = strictly(said, asked)
+    lows, highs = every[0][:], every[1][:]
     add_up(lows, highs, view)
     beside: dict[int, tuple[int, int, int]] = {}
     for whole, parts in view.tree:
@@ -218,6 +220,8 @@ def _clashes(own: Sums, below: Sums, every: Sums, beside: _Beside) -> bool:
     """Say whether an end in `own` is past what is stated below it, or of a sum that it is in."""
     for at, (low, high) in enumerate(zip(*own, strict=True)):
         stated, whole = low > 0, at
+        if not stated and high >= ENDLESS:
+            continue
         if high < below[0][at] or (stated and low > below[1][at]):
             return True
         while whole in beside and (stated or high < ENDLESS):
