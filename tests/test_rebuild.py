@@ -205,7 +205,7 @@ def test_a_new_version_is_built_beside_the_old_one(engine: sa.Engine) -> None:
 
 
 def test_a_checkpoint_beyond_the_log_is_refused_and_mended(engine: sa.Engine) -> None:
-    """A checkpoint that was moved ahead hides no new event: catch-up refuses, a rebuild mends it."""
+    """A checkpoint moved ahead hides no new event: catch-up refuses, a rebuild mends it."""
     record_example(engine, "article")
     rebuild(engine, RELEASES, now)
     with changing(engine) as connection:
