@@ -17,12 +17,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from ledger.answers.answer import Answer
-from ledger.answers.registry import QUESTIONS
+from ledger.answers.asking import ask
+from ledger.answers.registry import QUESTIONS, Question
 from ledger.errors import CouldNot
 from ledger.intake.reading import Draft, read_reports
 from ledger.intake.recording import Outcome, Writer, record
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import Run, rebuild_all
+from ledger.rebuild import Run, catch_up, rebuild_all
 from ledger.store.connect import Connectable, file_of, place_of, reading
 from ledger.store.connect import connect as engine_of
 from ledger.store.migrate import HEAD, revision_of, upgrade
@@ -121,6 +122,13 @@ class Book:
         drafts = (Draft(number, dict(fields)) for number, fields in enumerate(reports, start=1))
         return record(self._database, drafts, writer(by), keep_going=keep_going, dry_run=dry_run)
 
+    def catch_up(self) -> list[Run]:
+        """Take what was recorded since the last time into every projection; return what was done.
+
+        Costs what the changed streams hold. Raises CouldNot where another process is at it.
+        """
+        return [catch_up(self.engine, projection, now) for projection in PROJECTIONS]
+
     def rebuild(self) -> list[Run]:
         """Rebuild every projection from the first event and return what was done."""
         return rebuild_all(self.engine, PROJECTIONS, now, workers=workers())
@@ -129,7 +137,8 @@ class Book:
 class Answers:
     """The questions that can be asked, each as a method: `answers.releases(by="citizenship")`.
 
-    The parameters are those of the functions in `ledger.answers`; each call is one transaction.
+    The parameters are those of the functions in `ledger.answers`; each call is one transaction. An
+    answer says how many events it is `behind`; `Book.catch_up` takes them in.
     """
 
     def __init__(self, database: Connectable) -> None:
@@ -138,15 +147,15 @@ class Answers:
     def __getattr__(self, name: str) -> Callable[..., Answer]:
         for question in QUESTIONS:
             if question.name == name:
-                return partial(self._ask, question.answer)
+                return partial(self._ask, question)
         raise AttributeError(name)
 
     def __dir__(self) -> list[str]:
         return [question.name for question in QUESTIONS]
 
-    def _ask(self, answer: Callable[..., Answer], **parameters: Any) -> Answer:
+    def _ask(self, question: Question, **parameters: Any) -> Answer:
         with reading(self._database) as connection:
-            return answer(connection, **parameters)
+            return ask(connection, question, **parameters)
 
 
 def connect(url: str = "ledger.db", *, create: bool = False) -> Book:
