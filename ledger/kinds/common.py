@@ -22,6 +22,7 @@ from ledger.kinds.fields import (
     Text,
 )
 from ledger.kinds.form import Form, Group
+from ledger.kinds.quick import Lines, Use, unless
 
 STAGES = ("proposed", "promised", "agreed", "ordered", "done", "refused", "reversed")
 """How real a development is; a promise is not a deed."""
@@ -156,10 +157,13 @@ class Breakdown(Field):
         self._refuse_twice(lines)
         return lines
 
-    def is_normal(self, value: Any) -> bool:
-        if not self.lines.check(value):
-            return False
-        return len(value) < 2 or len(set(self._places(value))) == len(value)
+    def quick(self, it: str, use: Use) -> Lines:
+        yield from self.lines.quick(it, use)
+        codes = f"{{line[{self.key!r}]['code'] for line in {it}}}"
+        yield unless(
+            f"len({it}) < 2 or len({it}) == len({codes})"
+            f" or len({it}) == len(set({use(self._places)}({it})))"
+        )
 
     def _places(self, lines: list[Any]) -> list[tuple[str, str]]:
         """Return of each line what a breakdown may have one number for."""
