@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from ledger.errors import BadEntry, BadReport, BadValue, Complaint, EntryTooLarge
-from ledger.events import Data, NewEvent, RecordedEvent
+from ledger.events import Data, NewEvent, RecordedEvent, new_event
 from ledger.kinds.form import Sealed
 from ledger.kinds.registry import KINDS, kind_named
 
@@ -86,10 +86,8 @@ def compose(
     Raises BadReport for data that the type's form refuses.
     """
     public, disclosures = seal(type, normal(type, data), salts)
-    version = KINDS[type].type_version
-    event = NewEvent(id, stream, type, version, public, disclosures, causation, correlation)
-    object.__setattr__(event, "canonical", _dumped(public))  # frozen for everybody else
-    return event
+    version, raw = KINDS[type].type_version, _dumped(public)
+    return new_event(id, stream, type, version, public, disclosures, causation, correlation, raw)
 
 
 def seal(type: str, data: Data, salts: Salts) -> tuple[Data, dict[str, str]]:
@@ -279,6 +277,7 @@ def _personal(type: str, data: Data) -> Sealed:
 def _sealed(
     data: Data, personal: Sealed, pointer: str, disclosures: dict[str, str], salts: Salts
 ) -> Data:
+    """Return the data themselves where nothing is sealed in them, or a copy without what is."""
     public = data
     for name, inner in personal.items():
         if name not in data:
@@ -287,18 +286,23 @@ def _sealed(
         if inner is None:
             here = f"{pointer}/{name}"
             disclosures[here] = _disclosure(here, value, salts())
-            public = public.copy()
-            del public[name]
         elif type(value) is list:
-            if value:
-                items = [
-                    _sealed(item, inner, f"{pointer}/{name}/{index}", disclosures, salts)
-                    for index, item in enumerate(value)
-                ]
-                public = {**public, name: items}
-        elif not inner.keys().isdisjoint(value):
-            part = _sealed(value, inner, f"{pointer}/{name}", disclosures, salts)
-            public = {**public, name: part}
+            if not value:
+                continue
+            value = [
+                _sealed(item, inner, f"{pointer}/{name}/{index}", disclosures, salts)
+                for index, item in enumerate(value)
+            ]
+        elif inner.keys().isdisjoint(value):
+            continue
+        else:
+            value = _sealed(value, inner, f"{pointer}/{name}", disclosures, salts)
+        if public is data:
+            public = data.copy()
+        if inner is None:
+            del public[name]
+        else:
+            public[name] = value
     return public
 
 

