@@ -41,8 +41,9 @@ class Log:
     frontier: Frontier
     recorded_at: str
     """Of the last event."""
-    has_some: bool
-    """Whether any of the events is in the log already."""
+    may_have_some: bool
+    """Whether any of the events may be in the log already; not where each id is above all there, as
+    ids that begin with the time are, unless several write at once."""
     versions: dict[str, int]
     """The last stream_version of each stream that is touched; a new one is left out."""
 
@@ -67,7 +68,7 @@ def append(
     """
     assert holds_append_lock(connection), "append needs a connection from store.connect.writing"
     log = _look(connection, events, expected or {})
-    known = _recorded_already(connection, events) if log.has_some else {}
+    known = _recorded_already(connection, events) if log.may_have_some else {}
     fresh = _once_each([event for event in events if event.id not in known] if known else events)
     if expected and (fresh or not events):
         retried = {event.stream for event in events} - {event.stream for event in fresh}
@@ -133,20 +134,20 @@ def _look(
     if len(ids) == len(streams) == 1:
         rows = run_bare(connection, statements.look_for_one, (ids[0], streams[0]))
     else:
-        asked = _many(connection, ids), _many(connection, streams)
-        rows = run_bare(connection, statements.look, asked)
-    frontier, recorded_at, has_some = None, "", False
+        rows = run_bare(connection, statements.look, (_many(connection, streams),))
+    frontier, recorded_at, largest = None, "", None
     versions: dict[str, int] = {}
     for what, name, number, blob in rows:
         if what == "stream":
             versions[name] = number
         elif what == "id":
-            has_some = True
+            largest = name
         else:
             frontier, recorded_at = frontier_from_bytes(number, blob), name
     if frontier is None:
         raise CouldNot("append", "the row of tree_head is gone; verify this ledger")
-    return Log(frontier, recorded_at, has_some, versions)
+    may_have_some = largest is not None and bool(ids) and min(ids) <= largest
+    return Log(frontier, recorded_at, may_have_some, versions)
 
 
 def _write(
