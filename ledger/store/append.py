@@ -158,19 +158,25 @@ def _write(
     now: datetime,
 ) -> list[Receipt]:
     recorded_at = max(format_time(now), log.recorded_at)  # a clock set back changes no order
-    versions = log.versions
-    receipts, rows, sealed, leaves = [], [], [], []
-    for position, event in enumerate(events, start=log.frontier.size + 1):
-        id, stream = event.id, event.stream
-        version = versions[stream] = versions.get(stream, 0) + 1
-        entry, digests = encode(event, version, recorded_at, recorded_by)
-        leaf = leaf_hash(entry)
-        leaves.append(leaf)
-        rows.append((position, id, stream, version, event.type, event.type_version, recorded_at,
-                     entry, leaf))
-        if digests:
-            sealed += [(position, digest, text) for digest, text in digests.items()]
-        receipts.append(Receipt(position, id, stream, version, recorded_at))
+    numbers = _numbered(events, log.versions)
+    encoded = [
+        encode(event, number, recorded_at, recorded_by)
+        for event, number in zip(events, numbers, strict=True)
+    ]
+    leaves = [leaf_hash(entry) for entry, _ in encoded]
+    positions = range(log.frontier.size + 1, log.frontier.size + 1 + len(events))
+    rows = [
+        (position, event.id, event.stream, number, event.type, event.type_version, recorded_at,
+         entry, leaf)
+        for position, event, number, (entry, _), leaf in zip(
+            positions, events, numbers, encoded, leaves, strict=True
+        )
+    ]
+    sealed = [
+        (position, digest, text)
+        for position, (_, digests) in zip(positions, encoded, strict=True) if digests
+        for digest, text in digests.items()
+    ]
     frontier = extend(log.frontier, leaves)
     moved = (frontier.size, root(frontier), frontier_to_bytes(frontier), recorded_at)
     sql = STATEMENTS[connection.dialect.name]
@@ -185,7 +191,19 @@ def _write(
         connection.exec_driver_sql(sql.move_head, moved)
     elif both is None:
         run_bare(connection, sql.move_head, moved)
-    return receipts
+    return [
+        Receipt(position, event.id, event.stream, number, recorded_at)
+        for position, event, number in zip(positions, events, numbers, strict=True)
+    ]
+
+
+def _numbered(events: Sequence[NewEvent], versions: dict[str, int]) -> list[int]:
+    """Return the stream_version of each event, and bring `versions` up to them."""
+    numbers = []
+    for event in events:
+        versions[event.stream] = number = versions.get(event.stream, 0) + 1
+        numbers.append(number)
+    return numbers
 
 
 def _insert(
