@@ -5,11 +5,7 @@ and hands on a RecordedEvent. The bytes are RFC 8785 canonical JSON on a domain 
 docs/format.md is the page about them. An entry is never re-serialised.
 """
 
-import hashlib
-from base64 import urlsafe_b64decode
-from binascii import b2a_base64
-from collections.abc import Callable, Iterable, Mapping
-from copy import deepcopy
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -20,6 +16,7 @@ from ledger.events import Data, NewEvent, RecordedEvent, new_event
 from ledger.kinds.form import Sealed
 from ledger.kinds.kind import Kind
 from ledger.kinds.registry import KINDS, kind_named
+from ledger.kinds.sealing import Salts, digest, seal, unseal, with_erased
 
 FORMAT = "incident-ledger/1"
 ENTRY_LIMIT = 65_535
@@ -29,13 +26,7 @@ ALWAYS = frozenset(
     ("id", "stream", "stream_version", "type", "type_version", "recorded_at", "recorded_by", "data")
 )
 """What every entry has, beside its format."""
-ERASED = "[erased]"
-"""What stands in place of a personal field whose salt and value are gone."""
-
-Salts = Callable[[], bytes]
-"""Hands out 16 fresh random bytes for each sealed field."""
-
-_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_DATA_TO_ID = b',"format":"%b","id":' % FORMAT.encode()
 _STRICT = (
     orjson.OPT_SORT_KEYS
     | orjson.OPT_STRICT_INTEGER
@@ -63,7 +54,11 @@ def _dumped(value: object) -> bytes:
     try:
         return orjson.dumps(value, option=_STRICT)
     except orjson.JSONEncodeError as refusal:
-        raise BadValue(value, f"a value of the record's format ({refusal})") from None
+        raise _outside(value, refusal) from None
+
+
+def _outside(value: object, refusal: Exception) -> BadValue:
+    return BadValue(value, f"a value of the record's format ({refusal})")
 
 
 def normal(type: str, data: Any) -> Data:
@@ -87,38 +82,13 @@ def compose(
     """
     kind = KINDS[type]
     whole = _normal(kind, data)
-    disclosures: dict[str, str] = {}
-    public = _sealed(whole, _personal(kind, whole), "", disclosures, salts)
+    public, disclosures = whole, dict[str, str]()
+    if not kind.form.is_public(whole):
+        public, disclosures = seal(whole, _personal(kind, whole), salts)
     return new_event(
         id, stream, type, kind.type_version, public, disclosures, causation, correlation,
         _data_to_id(public, id),
     )
-
-
-def disclosed(disclosure: str) -> tuple[str, Any]:
-    """Return the pointer and the value in a disclosure: the inverse of what `compose` makes."""
-    padded = disclosure + "=" * (-len(disclosure) % 4)
-    _, pointer, value = orjson.loads(urlsafe_b64decode(padded))
-    return pointer, value
-
-
-def unsealed(data: Data, values: Mapping[str, Any]) -> Data:
-    """Return the data with the values put at their pointers; the data itself is left alone."""
-    whole = deepcopy(data)
-    for pointer, value in values.items():
-        *path, last = pointer.split("/")[1:]
-        _place(whole, path)[last] = value
-    return whole
-
-
-def digest(disclosure: str) -> str:
-    """Return the digest that stands in the entry (RFC 9901, section 4.2.3)."""
-    return digest_of(disclosure.encode()).decode()
-
-
-def digest_of(disclosure: bytes) -> bytes:
-    """Return the same of text that is still bytes."""
-    return _base64url_of(hashlib.sha256(disclosure).digest())
 
 
 def encode(
@@ -166,7 +136,11 @@ def _data_to_id(data: Data, id: str) -> bytes:
 
     Those of orjson have room to spare until it is cut off, which takes longer than a copy.
     """
-    return b"".join((b'"data":', _dumped(data), b',"format":"incident-ledger/1","id":', _dumped(id)))
+    try:
+        data_bytes, id_bytes = orjson.dumps(data, option=_STRICT), orjson.dumps(id, option=_STRICT)
+    except orjson.JSONEncodeError as refusal:
+        raise _outside(data, refusal) from None
+    return b"".join((b'"data":', data_bytes, _DATA_TO_ID, id_bytes))
 
 
 @lru_cache(maxsize=64)
@@ -202,7 +176,7 @@ def _decoded(
     data = entry["data"]
     erased: tuple[str, ...] = ()
     if disclosures is not None and "_sd" in entry:
-        erased = _unseal(data, entry["_sd"], disclosures)
+        erased = unseal(data, entry["_sd"], disclosures)
     version, data = upcast(entry["type"], entry["type_version"], data)
     return RecordedEvent(
         position,
@@ -268,7 +242,7 @@ def says_the_same(recorded: RecordedEvent, data: Data) -> bool:
         return recorded.data == data
     masked = data
     for pointer in recorded.erased:
-        masked = _masked(masked, pointer.split("/")[1:])
+        masked = with_erased(masked, pointer.split("/")[1:])
     return recorded.data == masked
 
 
@@ -300,88 +274,6 @@ def _personal(kind: Kind, data: Data) -> Sealed:
     if kind.type == "ReportCorrected":
         return {**personal, "report": KINDS[data["type"]].form.sealed}
     return personal
-
-
-def _sealed(
-    data: Data, personal: Sealed, pointer: str, disclosures: dict[str, str], salts: Salts
-) -> Data:
-    """Return the data where nothing in them is sealed, or a copy without what is.
-
-    A disclosure is the SD-JWT form (RFC 9901, section 4.2): base64url of the JSON array
-    [salt, name, value]; the name is the field's JSON pointer (RFC 6901) into the data.
-    """
-    public = data
-    for name, inner in personal.items():
-        if name not in data:
-            continue
-        value = data[name]
-        if inner is None:
-            here = f"{pointer}/{name}"
-            disclosures[here] = _disclosure(here, value, salts())
-        elif type(value) is list:
-            if not value:
-                continue
-            value = [
-                _sealed(item, inner, f"{pointer}/{name}/{index}", disclosures, salts)
-                for index, item in enumerate(value)
-            ]
-        elif inner.keys().isdisjoint(value):
-            continue
-        else:
-            value = _sealed(value, inner, f"{pointer}/{name}", disclosures, salts)
-        if public is data:
-            public = data.copy()
-        if inner is None:
-            del public[name]
-        else:
-            public[name] = value
-    return public
-
-
-def _disclosure(pointer: str, value: Any, salt: bytes) -> str:
-    return _base64url(orjson.dumps([_base64url(salt), pointer, value]))
-
-
-def _base64url(raw: bytes) -> str:
-    return _base64url_of(raw).decode()
-
-
-def _base64url_of(raw: bytes) -> bytes:
-    return b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=")
-
-
-def _unseal(
-    data: Data, sealed: Mapping[str, str], disclosures: Mapping[str, str]
-) -> tuple[str, ...]:
-    """Put every sealed field back into the data; return the pointers whose value is gone."""
-    erased = []
-    for pointer, name in sealed.items():
-        value: Any = ERASED
-        if name in disclosures:
-            _, value = disclosed(disclosures[name])
-        else:
-            erased.append(pointer)
-        *path, last = pointer.split("/")[1:]
-        _place(data, path)[last] = value
-    return tuple(erased)
-
-
-def _place(data: Any, path: list[str]) -> Any:
-    for step in path:
-        data = data[int(step)] if isinstance(data, list) else data[step]
-    return data
-
-
-def _masked(data: Any, path: list[str]) -> Any:
-    step, rest = path[0], path[1:]
-    if isinstance(data, list):
-        index = int(step)
-        if index >= len(data):
-            return data
-        return [_masked(x, rest) if i == index else x for i, x in enumerate(data)]
-    if not isinstance(data, dict) or step not in data:
-        return data
-    return {**data, step: _masked(data[step], rest) if rest else ERASED}
 
 
 def _check_domain(value: Any) -> None:

@@ -26,8 +26,8 @@ class NewEvent:
     causation: str | None = None
     correlation: str | None = None
     canonical: bytes | None = field(default=None, init=False, repr=False, compare=False)
-    """The bytes of `data`, made where the data were checked and not under the append lock; None
-    where `encoding` has to make them. A copy with other data starts without."""
+    """`data`, format and `id` as they will stand in the entry, made where the data were checked and
+    not under the append lock; None where `encoding` has to make them. A copy starts without."""
 
 
 class _Unfrozen:
@@ -47,7 +47,7 @@ def new_event(
     correlation: str | None,
     canonical: bytes,
 ) -> NewEvent:
-    """Return the event whose data have those bytes; a quarter of the time of `NewEvent(…)`.
+    """Return an event with its canonical bytes, in a quarter of the time of `NewEvent(…)`.
 
     What a frozen dataclass costs is that it sets each field past its own refusal. Here they are set
     while nothing refuses, and the event is frozen after that.

@@ -158,12 +158,11 @@ class Breakdown(Field):
         return lines
 
     def quick(self, it: str, use: Use) -> Lines:
+        yield f"{it}codes = set()"
         yield from self.lines.quick(it, use)
-        codes = f"{{line[{self.key!r}]['code'] for line in {it}}}"
-        yield unless(
-            f"len({it}) < 2 or len({it}) == len({codes})"
-            f" or len({it}) == len(set({use(self._places)}({it})))"
-        )
+        yield f"    {it}codes.add({it}_[{self.key!r}]['code'])"  # the last line of its loop
+        places = f"len(set({use(self._places)}({it})))"
+        yield unless(f"len({it}codes) == len({it}) or {places} == len({it})")
 
     def _places(self, lines: list[Any]) -> list[tuple[str, str]]:
         """Return of each line what a breakdown may have one number for."""

@@ -179,7 +179,7 @@ class DayField(Field):
     def quick(self, it: str, use: Use) -> Lines:
         yield unless(
             f"type({it}) is dict and type(text := {it}['edtf']) is str"
-            f" and {it} == {use(_plain_day)}(text)"
+            f" and {it} == {use(_PLAIN_DAYS)}[text]"
         )
 
 
@@ -340,9 +340,19 @@ def _quantity_from_parts(parts: Mapping[str, Any]) -> Quantity:
     return Quantity("unstated", said=said)
 
 
-@lru_cache(maxsize=10_000)
+class _PlainDays(dict[str, dict[str, str] | None]):
+    """By its text the normal form of one day that has no flag; None for all else."""
+
+    def __missing__(self, text: str) -> dict[str, str] | None:
+        if len(self) >= 10_000:
+            self.clear()
+        return self.setdefault(text, _plain_day(text))
+
+
+_PLAIN_DAYS = _PlainDays()
+
+
 def _plain_day(text: str) -> dict[str, str] | None:
-    """Return the normal form of one day that has no flag; None for all else."""
     try:
         day = read_day(text)
     except BadValue:

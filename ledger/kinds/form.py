@@ -102,9 +102,8 @@ class Form(Schema):
         form: Form = self
         for step in path[:-1]:
             field = form.parts.get(step)
-            inner = field.inner if isinstance(field, ListOf) else field
-            if isinstance(inner, Group):
-                form = inner.form
+            if field is not None and (group := _group_in(field)) is not None:
+                form = group.form
         return form
 
     @cached_property
@@ -116,6 +115,24 @@ class Form(Schema):
             for name, inner in places.items()
             if inner or self.parts[name].sealed
         }
+
+    @cached_property
+    def is_public(self) -> Check:
+        """Whether data in normal form have nothing that is sealed: a function."""
+        return compiled(self.quick_public)
+
+    def quick_public(self, it: str, use: Use) -> Lines:
+        """Yield the test whether the variable `it` has nothing that is sealed."""
+        for name, inner in self.sealed.items():
+            field = self.parts[name]
+            group = _group_in(field)
+            if inner is None or group is None:
+                yield unless(f"{name!r} not in {it}")
+                continue
+            value = f"{it}.get({name!r}, ())"
+            one_by_one = isinstance(field, ListOf)
+            yield f"for {it}_ in {value}:" if one_by_one else f"if {it}_ := {value}:"
+            yield from indented(group.form.quick_public(f"{it}_", use))
 
 
 class Group(Field):
@@ -135,9 +152,15 @@ class Group(Field):
         yield from self.form.quick(it, use)
 
 
-def _sealed_in(field: Field) -> Sealed | None:
+def _group_in(field: Field) -> Group | None:
+    """Return the group that the field is, or a list of."""
     inner = field.inner if isinstance(field, ListOf) else field
-    return inner.form.sealed or None if isinstance(inner, Group) and not field.sealed else None
+    return inner if isinstance(inner, Group) else None
+
+
+def _sealed_in(field: Field) -> Sealed | None:
+    group = _group_in(field)
+    return None if group is None or field.sealed else group.form.sealed or None
 
 
 def _flattened(

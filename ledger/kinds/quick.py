@@ -18,6 +18,7 @@ Lines = Iterator[str]
 _FUNCTION = """
 def is_normal(it):
     try:
+        pass
 {lines}
     except (KeyError, BadValue):
         return False

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import orjson
 import sqlalchemy as sa
 
-from ledger.encoding import disclosed, encode, says_the_same, unsealed
+from ledger.encoding import encode, says_the_same
 from ledger.errors import CouldNot, IdConflict, WrongExpectedVersion
 from ledger.events import Data, NewEvent
+from ledger.kinds.sealing import disclosed, unsealed
 from ledger.merkle import Frontier, extend, frontier_from_bytes, frontier_to_bytes, leaf_hash, root
 from ledger.store.connect import holds_append_lock, run_bare
 from ledger.store.read import with_ids

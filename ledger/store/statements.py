@@ -23,8 +23,8 @@ class Statements:
     """The statements of one append, in the order in which they run."""
 
     look: str
-    """All that an append must know, in one round trip: the log's end, the largest id in the log, the
-    last stream_version of these streams. Rows of (what, name, number, frontier).
+    """All that an append must know, in one round trip: the log's end, the largest id in the log,
+    the last stream_version of these streams. Rows of (what, name, number, frontier).
     Parameter: all streams."""
     look_for_one: str
     """The same for one event, with its id instead of the largest one where it is in the log.
