@@ -11,7 +11,7 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
-from ledger.answers.sanctions import EVER
+from ledger.projections.courses import EVER
 from ledger.projections.release_sums import Span
 
 NEVER = ""
