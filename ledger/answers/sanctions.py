@@ -100,8 +100,8 @@ def _by_day(
 ) -> Iterator[Row]:
     """Yield the courses by a day, worked out from the reports."""
     query = sa.select(table).where(*_asked(table, code, stream, as_of)).order_by(table.c.position)
-    courses: dict[tuple[str, ...], list[Any]] = {}
-    for row in connection.execute(query).mappings():
+    courses: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in map(dict, connection.execute(query).mappings()):
         courses.setdefault((row["stream"], *course_of(row)), []).append(row)
     for (development, _, way), found in sorted(courses.items(), key=itemgetter(0)):
         values, until = course(found, day)

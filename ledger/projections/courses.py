@@ -3,7 +3,7 @@
 Takes the steps that live reports say were reached; hands on what holds. Pure.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 EVER = "9999-12-31"
@@ -23,6 +23,10 @@ class Step(NamedTuple):
     position: int
 
 
+AnyStep = tuple[str, str, str, int]
+"""A Step, or one as a plain tuple: an answer about a busy state has thousands."""
+
+
 class Standing(NamedTuple):
     """What holds on a day."""
 
@@ -38,7 +42,7 @@ Follow = Callable[[str | None, str], str | None]
 
 
 def standing(
-    steps: Iterable[Step],
+    steps: Iterable[AnyStep],
     day: str,
     follow: Follow,
     order: tuple[str, ...],
@@ -46,8 +50,9 @@ def standing(
     earliest: bool = False,
 ) -> Standing:
     """Return what holds on the day if each step was on its latest day, or else its earliest."""
-    at = 1 if earliest else 2
-    dated = sorted([(step[at], order.index(step[0])) for step in steps])
+    dated = sorted({
+        (first if earliest else last, order.index(said)) for said, first, last, _ in steps
+    })
     state: str | None = None
     since: str | None = None
     for when, rank in dated:
@@ -61,12 +66,12 @@ def standing(
 
 
 def both(
-    steps: list[Step], day: str, follow: Follow, order: tuple[str, ...]
+    steps: Sequence[AnyStep], day: str, follow: Follow, order: tuple[str, ...]
 ) -> tuple[Standing, str | None]:
     """Return what holds if each step was on its latest day, and the state that may be instead:
     if each was on its earliest; None where that is the same."""
     surely = standing(steps, day, follow, order)
-    if all([step.first == step.last for step in steps]):
+    if not [first for _, first, last, _ in steps if first != last]:
         return surely, None
     perhaps = standing(steps, day, follow, order, earliest=True).state
     return surely, perhaps if perhaps != surely.state else None
@@ -81,15 +86,11 @@ def further(before: str | None, said: str) -> str | None:
     return said if ORDER.index(said) > ORDER.index(before) else before
 
 
-def known_by(steps: Iterable[Step], day: str) -> list[Step]:
-    """Return the steps that may have been made by the day, by position."""
-    return sorted([step for step in steps if step.first <= day], key=_position)
+def known_by(steps: Iterable[AnyStep], day: str) -> list[int]:
+    """Return the positions of the steps that may have been made by the day."""
+    return sorted([position for _, first, _, position in steps if first <= day])
 
 
 def known_day(day: str | None) -> str | None:
     """Return the day; None where it stands for an open end."""
     return None if day in (None, "", EVER) else day
-
-
-def _position(step: Step) -> int:
-    return step.position
