@@ -17,6 +17,7 @@ from ledger.answers.answer import (
     last_day,
     position_at,
     stream_name,
+    uncollected,
 )
 from ledger.errors import BadValue
 from ledger.kinds.common import STAGES
@@ -37,6 +38,7 @@ ASSUMPTIONS = (
 )
 
 
+@uncollected
 def coded_events(
     connection: sa.Connection,
     *,

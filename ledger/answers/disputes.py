@@ -18,6 +18,7 @@ from ledger.answers.answer import (
     position_at,
     state_code,
     stream_name,
+    uncollected,
 )
 from ledger.projections.disputes import DISPUTES, dispute_parties
 from ledger.projections.disputes import disputes as table
@@ -30,6 +31,7 @@ COUNTING = (
 ASSUMPTIONS = ("a person has one citizenship unless a report names more for that person",)
 
 
+@uncollected
 def disputes(
     connection: sa.Connection,
     *,

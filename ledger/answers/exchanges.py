@@ -19,6 +19,7 @@ from ledger.answers.answer import (
     last_day,
     position_at,
     stream_name,
+    uncollected,
 )
 from ledger.projections.courses import EVER, ORDER, Step, further, standing
 from ledger.projections.exchanges import EXCHANGES, exchange_stages
@@ -34,6 +35,7 @@ COUNTING = (
 Ends = dict[str, str | None]
 
 
+@uncollected
 def exchanges(
     connection: sa.Connection,
     *,

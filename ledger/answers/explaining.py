@@ -18,6 +18,7 @@ from ledger.answers.answer import (
     last_day,
     position_at,
     state_code,
+    uncollected,
 )
 from ledger.bounds import Bounds, bound
 from ledger.developments import Report, fold
@@ -59,6 +60,7 @@ class Contribution:
     reports: tuple[Evidence, ...]
 
 
+@uncollected
 def explain_releases(
     connection: sa.Connection,
     *,
@@ -137,7 +139,7 @@ def _with_events(
     for first in range(0, len(ordered), TOGETHER):
         some = ordered[first : first + TOGETHER]
         streams = [stream for group in some for stream in members[group.grp]]
-        events = read_streams(connection, streams, up_to)
+        events = read_streams(connection, streams, up_to, personal=False)
         for group in some:
             yield group, events
 

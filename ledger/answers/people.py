@@ -20,6 +20,7 @@ from ledger.answers.answer import (
     position_at,
     state_code,
     stream_name,
+    uncollected,
 )
 from ledger.projections.courses import EVER, both, known_by
 from ledger.projections.people import PEOPLE
@@ -48,6 +49,7 @@ COUNTING = (
 ASSUMPTIONS = ("who was released and then detained, or whose release was undone, is back",)
 
 
+@uncollected
 def people(
     connection: sa.Connection,
     *,

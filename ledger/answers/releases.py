@@ -19,6 +19,7 @@ from ledger.answers.answer import (
     position_at,
     state_code,
     stream_name,
+    uncollected,
 )
 from ledger.errors import BadValue
 from ledger.kinds.common import STAGES
@@ -41,6 +42,7 @@ ASSUMPTIONS = (
 )
 
 
+@uncollected
 def releases(
     connection: sa.Connection,
     *,

@@ -20,6 +20,7 @@ from ledger.answers.answer import (
     last_day,
     position_at,
     stream_name,
+    uncollected,
 )
 from ledger.projections.projection import standing_at
 from ledger.projections.sanctions import SANCTIONS, course, course_of, sanction_courses
@@ -36,6 +37,7 @@ COUNTING = (
 ASSUMPTIONS = ("reports that name the same target of one development are about the same measures",)
 
 
+@uncollected
 def sanctions(
     connection: sa.Connection,
     *,

@@ -18,6 +18,7 @@ from ledger.answers.answer import (
     position_at,
     state_code,
     stream_name,
+    uncollected,
 )
 from ledger.projections.projection import standing_at
 from ledger.projections.talks import TALKS, talk_parties
@@ -30,6 +31,7 @@ COUNTING = (
 )
 
 
+@uncollected
 def talks(
     connection: sa.Connection,
     *,

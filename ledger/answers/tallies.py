@@ -18,6 +18,7 @@ from ledger.answers.answer import (
     last_day,
     position_at,
     state_code,
+    uncollected,
 )
 from ledger.answers.windows import Windows
 from ledger.projections.projection import standing_at
@@ -46,6 +47,7 @@ ASSUMPTIONS = (
 )
 
 
+@uncollected
 def tallies(
     connection: sa.Connection,
     *,
