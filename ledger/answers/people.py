@@ -22,7 +22,7 @@ from ledger.answers.answer import (
     stream_name,
     uncollected,
 )
-from ledger.projections.courses import EVER, both, known_by
+from ledger.projections.courses import EVER, both
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
 from ledger.projections.projection import standing_at
@@ -98,12 +98,11 @@ def follow(before: str | None, said: str) -> str | None:
 
 
 def _row(person: str, theirs: list[Any], day: str) -> Row:
-    steps = [
-        (_KNOWN.get(said, NO_CHANGE), first, last, position)
-        for _, said, first, last, position, _ in theirs
-    ]
+    steps = {
+        (_KNOWN.get(said, NO_CHANGE), first, last) for _, said, first, last, _, _ in theirs
+    }
     (status, since, until), may_be = both(steps, day, follow, ORDER)
-    codes = " ".join({row[-1] for row in theirs})
+    codes = " ".join({row[5] for row in theirs})
     return {
         "person": person,
         "status": status,
@@ -111,5 +110,5 @@ def _row(person: str, theirs: list[Any], day: str) -> Row:
         "until": until,
         "may_be": may_be,
         "citizenships": sorted({*codes.split()}),
-        "positions": known_by(steps, day),
+        "positions": sorted([at for _, _, first, _, at, _ in theirs if first <= day]),
     }

@@ -3,7 +3,7 @@
 Takes the steps that live reports say were reached; hands on what holds. Pure.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 EVER = "9999-12-31"
@@ -23,8 +23,8 @@ class Step(NamedTuple):
     position: int
 
 
-AnyStep = tuple[str, str, str, int]
-"""A Step, or one as a plain tuple: an answer about a busy state has thousands."""
+AnyStep = Step | tuple[str, str, str]
+"""A Step, or what it begins with as a plain tuple: a busy state has thousands of steps."""
 
 
 class Standing(NamedTuple):
@@ -42,7 +42,7 @@ Follow = Callable[[str | None, str], str | None]
 
 
 def standing(
-    steps: Iterable[AnyStep],
+    steps: Collection[AnyStep],
     day: str,
     follow: Follow,
     order: tuple[str, ...],
@@ -50,12 +50,10 @@ def standing(
     earliest: bool = False,
 ) -> Standing:
     """Return what holds on the day if each step was on its latest day, or else its earliest."""
-    dated = sorted({
-        (first if earliest else last, order.index(said)) for said, first, last, _ in steps
-    })
+    dated = [(step[1] if earliest else step[2], order.index(step[0])) for step in steps]
     state: str | None = None
     since: str | None = None
-    for when, rank in dated:
+    for when, rank in sorted(dated):
         after = follow(state, order[rank])
         if after == state:
             continue
@@ -66,12 +64,12 @@ def standing(
 
 
 def both(
-    steps: Sequence[AnyStep], day: str, follow: Follow, order: tuple[str, ...]
+    steps: Collection[AnyStep], day: str, follow: Follow, order: tuple[str, ...]
 ) -> tuple[Standing, str | None]:
     """Return what holds if each step was on its latest day, and the state that may be instead:
     if each was on its earliest; None where that is the same."""
     surely = standing(steps, day, follow, order)
-    if not [first for _, first, last, _ in steps if first != last]:
+    if all([step[1] == step[2] for step in steps]):
         return surely, None
     perhaps = standing(steps, day, follow, order, earliest=True).state
     return surely, perhaps if perhaps != surely.state else None
@@ -86,9 +84,9 @@ def further(before: str | None, said: str) -> str | None:
     return said if ORDER.index(said) > ORDER.index(before) else before
 
 
-def known_by(steps: Iterable[AnyStep], day: str) -> list[int]:
+def known_by(steps: Iterable[Step], day: str) -> list[int]:
     """Return the positions of the steps that may have been made by the day."""
-    return sorted([position for _, first, _, position in steps if first <= day])
+    return sorted([step.position for step in steps if step.first <= day])
 
 
 def known_day(day: str | None) -> str | None:
