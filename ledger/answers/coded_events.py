@@ -19,6 +19,7 @@ from ledger.answers.answer import (
     stream_name,
 )
 from ledger.errors import BadValue
+from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
 from ledger.projections.coded_events import CODED_EVENTS
 from ledger.projections.coded_events import coded_events as table
@@ -37,6 +38,7 @@ ASSUMPTIONS = (
 )
 
 
+@no_collections()
 def coded_events(
     connection: sa.Connection,
     *,

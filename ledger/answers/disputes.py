@@ -19,6 +19,7 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
+from ledger.folding import no_collections
 from ledger.projections.disputes import DISPUTES, dispute_parties
 from ledger.projections.disputes import disputes as table
 from ledger.projections.projection import standing_at
@@ -30,6 +31,7 @@ COUNTING = (
 ASSUMPTIONS = ("a person has one citizenship unless a report names more for that person",)
 
 
+@no_collections()
 def disputes(
     connection: sa.Connection,
     *,

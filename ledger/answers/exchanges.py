@@ -20,6 +20,7 @@ from ledger.answers.answer import (
     position_at,
     stream_name,
 )
+from ledger.folding import no_collections
 from ledger.projections.courses import EVER, ORDER, Step, further, standing
 from ledger.projections.exchanges import EXCHANGES, exchange_stages
 from ledger.projections.exchanges import exchanges as table
@@ -34,6 +35,7 @@ COUNTING = (
 Ends = dict[str, str | None]
 
 
+@no_collections()
 def exchanges(
     connection: sa.Connection,
     *,

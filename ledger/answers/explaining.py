@@ -17,6 +17,7 @@ from ledger.bounds.bounding import bound
 from ledger.bounds.claims import Bounds
 from ledger.developments import Report, fold
 from ledger.events import RecordedEvent
+from ledger.folding import no_collections
 from ledger.projections.release_totals import ReleaseTotals, Scope, totals_of
 from ledger.projections.releases import RELEASES, claim, party_code
 from ledger.projections.releases import releases as releases_table
@@ -55,6 +56,7 @@ class Contribution:
     reports: tuple[Evidence, ...]
 
 
+@no_collections()
 def explain_releases(
     connection: sa.Connection,
     *,

@@ -21,7 +21,8 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
-from ledger.projections.courses import EVER, Step, both, known_by
+from ledger.folding import no_collections
+from ledger.projections.courses import EVER, both
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
 from ledger.projections.projection import standing_at
@@ -35,8 +36,10 @@ FOLLOWS = {
     "released reversed": BACK,
 }
 """What a step leads to, whatever held before; a detention depends on that. No other step counts."""
-ORDER = ("no change", "detained done", *FOLLOWS)
+NO_CHANGE = "no change"
+ORDER = (NO_CHANGE, "detained done", *FOLLOWS)
 """Of steps on one day; what is further on comes later."""
+_KNOWN = dict(zip(ORDER, ORDER, strict=True))
 COUNTING = (
     "persons with a key only; the latest step by then decides, on the latest day that its report "
     "allows; `may_be` is the status if each step was on its earliest day instead; "
@@ -46,6 +49,7 @@ COUNTING = (
 ASSUMPTIONS = ("who was released and then detained, or whose release was undone, is back",)
 
 
+@no_collections()
 def people(
     connection: sa.Connection,
     *,
@@ -94,17 +98,17 @@ def follow(before: str | None, said: str) -> str | None:
 
 
 def _row(person: str, theirs: list[Any], day: str) -> Row:
-    steps = [
-        Step(said if said in ORDER else ORDER[0], first, last, position)
-        for _, said, first, last, position, _ in theirs
-    ]
-    surely, may_be = both(steps, day, follow, ORDER)
+    steps = {
+        (_KNOWN.get(said, NO_CHANGE), first, last) for _, said, first, last, _, _ in theirs
+    }
+    (status, since, until), may_be = both(steps, day, follow, ORDER)
+    codes = " ".join({row[5] for row in theirs})
     return {
         "person": person,
-        "status": surely.state,
-        "since": surely.since,
-        "until": surely.until,
+        "status": status,
+        "since": since,
+        "until": until,
         "may_be": may_be,
-        "citizenships": sorted({code for *_, codes in theirs for code in codes.split()}),
-        "positions": [step.position for step in known_by(steps, day)],
+        "citizenships": sorted({*codes.split()}),
+        "positions": sorted([at for _, _, first, _, at, _ in theirs if first <= day]),
     }

@@ -21,12 +21,15 @@ from ledger.answers.answer import (
     stream_name,
 )
 from ledger.errors import BadValue
+from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
 from ledger.projections.release_sums import RolledUp, Sum, rolled_up
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES
 
 BY = ("citizenship", "state", "day")
+OPEN = ""
+"""Stands for a first day that nobody states."""
 
 COUNTING = (
     "releases, not persons: whoever is freed twice counts twice; "
@@ -39,6 +42,7 @@ ASSUMPTIONS = (
 )
 
 
+@no_collections()
 def releases(
     connection: sa.Connection,
     *,
@@ -103,9 +107,10 @@ def _by_citizenship(found: RolledUp, scope: Scope) -> list[Row]:
     total = found.total
     rows = []
     for row in sorted(found.rows, key=attrgetter("key")):
-        open_elsewhere = total.other_high - row.other_high
-        unbounded = row.high is None or total.other_unbounded > row.other_unbounded
-        high = None if unbounded else int(row.high + open_elsewhere)
+        high = row.high
+        if high is not None:
+            unbounded = total.other_unbounded > row.other_unbounded
+            high = None if unbounded else int(high + total.other_high - row.other_high)
         if high != 0 or row.disputed:
             rows.append({"citizenship": row.key, **_bounded(row), "high": high})
     return rows
@@ -119,33 +124,25 @@ def _by_state(found: RolledUp, scope: Scope) -> list[Row]:
 def _by_day(found: RolledUp, scope: Scope) -> list[Row]:
     """Return the running total: a release counts as at most from its earliest day on, as at least
     from its latest; one that may have begun earlier counts from the first day asked for."""
+    since = scope.since or OPEN
+    begins: dict[str, list[Sum]] = {}
     ends: dict[str, int] = {}
-    highs: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    unbounded, odd = set(), set()
-    since = scope.since or ""
-    for first, last, low, high, disputed, developments, *_ in found.rows:
-        begins = since if first is None or first < since else first
-        counts[begins] = counts.get(begins, 0) + developments
-        if high is None:
-            unbounded.add(begins)
-        else:
-            highs[begins] = highs.get(begins, 0) + high
-        if disputed:
-            odd.add(begins)
-        if last is not None:
-            ends[last] = ends.get(last, 0) + low
-    rows = []
-    low, high, count = 0, highs.get("", 0), counts.get("", 0)
-    is_odd, is_unbounded = "" in odd, "" in unbounded
-    for day in sorted((counts.keys() | ends.keys()) - {""}):
+    for span in found.rows:
+        begins.setdefault(max(span.key or OPEN, since), []).append(span)
+        if span.until is not None:
+            ends[span.until] = ends.get(span.until, 0) + int(span.low)
+    rows: list[Row] = []
+    low, developments, disputed = 0, 0, False
+    high: int | None = 0
+    for day in sorted(begins.keys() | ends.keys()):
         low += ends.get(day, 0)
-        high += highs.get(day, 0)
-        count += counts.get(day, 0)
-        is_odd = is_odd or day in odd
-        is_unbounded = is_unbounded or day in unbounded
-        rows.append({"day": day, "low": int(low), "high": None if is_unbounded else int(high),
-                     "disputed": is_odd, "developments": count})
+        for span in begins.get(day, ()):
+            high = None if high is None or span.high is None else high + int(span.high)
+            disputed = disputed or bool(span.disputed)
+            developments += span.developments
+        if day != OPEN:
+            rows.append({"day": day, "low": low, "high": high, "disputed": disputed,
+                         "developments": developments})
     return rows
 
 

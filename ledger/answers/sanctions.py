@@ -21,6 +21,7 @@ from ledger.answers.answer import (
     position_at,
     stream_name,
 )
+from ledger.folding import no_collections
 from ledger.projections.projection import standing_at
 from ledger.projections.sanctions import SANCTIONS, course, course_of, sanction_courses
 from ledger.projections.sanctions import sanctions as table
@@ -36,6 +37,7 @@ COUNTING = (
 ASSUMPTIONS = ("reports that name the same target of one development are about the same measures",)
 
 
+@no_collections()
 def sanctions(
     connection: sa.Connection,
     *,
@@ -100,8 +102,8 @@ def _by_day(
 ) -> Iterator[Row]:
     """Yield the courses by a day, worked out from the reports."""
     query = sa.select(table).where(*_asked(table, code, stream, as_of)).order_by(table.c.position)
-    courses: dict[tuple[str, ...], list[Any]] = {}
-    for row in connection.execute(query).mappings():
+    courses: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in map(dict, connection.execute(query).mappings()):
         courses.setdefault((row["stream"], *course_of(row)), []).append(row)
     for (development, _, way), found in sorted(courses.items(), key=itemgetter(0)):
         values, until = course(found, day)

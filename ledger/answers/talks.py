@@ -19,6 +19,7 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
+from ledger.folding import no_collections
 from ledger.projections.projection import standing_at
 from ledger.projections.talks import TALKS, talk_parties
 from ledger.projections.talks import talks as table
@@ -30,6 +31,7 @@ COUNTING = (
 )
 
 
+@no_collections()
 def talks(
     connection: sa.Connection,
     *,

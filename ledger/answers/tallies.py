@@ -20,6 +20,7 @@ from ledger.answers.answer import (
     state_code,
 )
 from ledger.answers.windows import Windows
+from ledger.folding import no_collections
 from ledger.projections.projection import standing_at
 from ledger.projections.release_sums import spans
 from ledger.projections.release_totals import Scope
@@ -46,6 +47,7 @@ ASSUMPTIONS = (
 )
 
 
+@no_collections()
 def tallies(
     connection: sa.Connection,
     *,

@@ -3,7 +3,7 @@
 Takes the steps that live reports say were reached; hands on what holds. Pure.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 EVER = "9999-12-31"
@@ -23,6 +23,10 @@ class Step(NamedTuple):
     position: int
 
 
+AnyStep = Step | tuple[str, str, str]
+"""A Step, or what it begins with as a plain tuple: a busy state has thousands of steps."""
+
+
 class Standing(NamedTuple):
     """What holds on a day."""
 
@@ -38,7 +42,7 @@ Follow = Callable[[str | None, str], str | None]
 
 
 def standing(
-    steps: Iterable[Step],
+    steps: Collection[AnyStep],
     day: str,
     follow: Follow,
     order: tuple[str, ...],
@@ -46,11 +50,10 @@ def standing(
     earliest: bool = False,
 ) -> Standing:
     """Return what holds on the day if each step was on its latest day, or else its earliest."""
-    at = 1 if earliest else 2
-    dated = sorted([(step[at], order.index(step[0])) for step in steps])
+    dated = [(step[1] if earliest else step[2], order.index(step[0])) for step in steps]
     state: str | None = None
     since: str | None = None
-    for when, rank in dated:
+    for when, rank in sorted(dated):
         after = follow(state, order[rank])
         if after == state:
             continue
@@ -61,12 +64,12 @@ def standing(
 
 
 def both(
-    steps: list[Step], day: str, follow: Follow, order: tuple[str, ...]
+    steps: Collection[AnyStep], day: str, follow: Follow, order: tuple[str, ...]
 ) -> tuple[Standing, str | None]:
     """Return what holds if each step was on its latest day, and the state that may be instead:
     if each was on its earliest; None where that is the same."""
     surely = standing(steps, day, follow, order)
-    if all(step.first == step.last for step in steps):
+    if all(step[1] == step[2] for step in steps):
         return surely, None
     perhaps = standing(steps, day, follow, order, earliest=True).state
     return surely, perhaps if perhaps != surely.state else None
@@ -81,15 +84,11 @@ def further(before: str | None, said: str) -> str | None:
     return said if ORDER.index(said) > ORDER.index(before) else before
 
 
-def known_by(steps: Iterable[Step], day: str) -> list[Step]:
-    """Return the steps that may have been made by the day, by position."""
-    return sorted([step for step in steps if step.first <= day], key=_position)
+def known_by(steps: Iterable[Step], day: str) -> list[int]:
+    """Return the positions of the steps that may have been made by the day."""
+    return sorted([step.position for step in steps if step.first <= day])
 
 
 def known_day(day: str | None) -> str | None:
     """Return the day; None where it stands for an open end."""
     return None if day in (None, "", EVER) else day
-
-
-def _position(step: Step) -> int:
-    return step.position

@@ -156,31 +156,29 @@ class ReleaseTotals:
         return sa.select(member.grp, names).group_by(member.grp)
 
     @cached_property
-    def _merged(self) -> sa.CTE:
-        """Their developments that are merged with another one: few."""
-        c, merge = releases.c, release_merges.c
-        stands = standing_at(release_merges, self.scope.as_of)
+    def _theirs(self) -> sa.CTE:
+        """The rows of the state and the development that are asked about, or of all.
+
+        Read from the index once; whether one is merged is looked up once.
+        """
+        scope, c, merge = self.scope, releases.c, release_merges.c
+        stands = standing_at(release_merges, scope.as_of)
         forth = sa.exists().where(merge.stream == c.stream, stands)
         back = sa.exists().where(merge.same_as == c.stream, stands)
-        return sa.select(c.stream).where(*self._theirs, forth | back).cte("merged")
+        columns = [c[name] for name in MEMBER]
+        theirs = sa.select(*columns, (forth | back).label("merged")).where(
+            standing_at(releases, scope.as_of), c.stage == scope.stage
+        )
+        if scope.state is not None:
+            theirs = theirs.where(c.released_by == scope.state)
+        if scope.development is not None:
+            theirs = theirs.where(c.stream == scope.development)
+        return theirs.cte("theirs")
 
     @cached_property
     def _lone(self) -> sa.Subquery:
         """Their developments that are merged with no other."""
-        columns = (releases.c[name] for name in MEMBER)
-        alone = releases.c.stream.not_in(sa.select(self._merged.c.stream))
-        return sa.select(*columns).where(*self._theirs, alone).subquery("lone")
-
-    @property
-    def _theirs(self) -> list[Expression]:
-        """The condition that a row is of the state and the development that are asked about."""
-        scope, c = self.scope, releases.c
-        theirs = [standing_at(releases, scope.as_of), c.stage == scope.stage]
-        if scope.state is not None:
-            theirs.append(c.released_by == scope.state)
-        if scope.development is not None:
-            theirs.append(c.stream == scope.development)
-        return theirs
+        return sa.select(self._theirs).where(~self._theirs.c.merged).subquery("lone")
 
     @cached_property
     def _row(self) -> sa.Subquery:
@@ -193,10 +191,13 @@ class ReleaseTotals:
     @cached_property
     def _walk(self) -> sa.CTE:
         """Each of their developments that is merged, with every one that it is the same as."""
-        merge, their = release_merges.c, self._merged.c
+        merge, their = release_merges.c, self._theirs.c
         stands = standing_at(release_merges, self.scope.as_of)
-        begin = sa.select(their.stream, their.stream.label("reached"))
-        walk = begin.cte("walk", recursive=True)
+        walk = (
+            sa.select(their.stream, their.stream.label("reached"))
+            .where(their.merged)
+            .cte("walk", recursive=True)
+        )
         ahead = sa.case((merge.stream == walk.c.reached, merge.same_as), else_=merge.stream)
         touches = (merge.stream == walk.c.reached) | (merge.same_as == walk.c.reached)
         step = sa.select(walk.c.stream, ahead).join_from(walk, release_merges, touches)

@@ -89,7 +89,6 @@ def course(found: Sequence[Values], day: str) -> tuple[Values, str | None]:
         Step(row["stage"], row["valid_from"] or "", row["valid_until"] or EVER, row["position"])
         for row in found
     ]
-    steps = known_by(every, day)
     surely, may_be = both(every, day, further, ORDER)
     values = {
         "named": named(found[0]),
@@ -99,30 +98,28 @@ def course(found: Sequence[Values], day: str) -> tuple[Values, str | None]:
         "stage": surely.state,
         "since": surely.since,
         "may_be": may_be,
-        "reached": _reached(steps, day),
-        "positions": " ".join([str(step.position) for step in steps]),
+        "reached": _reached(every, day),
+        "positions": " ".join(map(str, known_by(every, day))),
     }
     return values, surely.until
 
 
 def _reached(steps: Sequence[Step], day: str) -> str:
-    """Return each stage, the day from which it counts, and who says so."""
+    """Return each stage that may be reached, the day from which it counts, and who says so."""
     stages: dict[str, list[Step]] = {}
     for step in steps:
-        stages.setdefault(step.said, []).append(step)
+        if step.first <= day:
+            stages.setdefault(step.said, []).append(step)
     parts = []
     for stage in sorted(stages, key=ORDER.index):
         of_stage = stages[stage]
         sure = [step.last for step in of_stage if step.last <= day]
         since = known_day(min(sure)) if sure else None
         how = f"{stage} since {since}" if since else stage if sure else f"{stage} perhaps"
-        parts.append(f"{how} (by {_positions(of_stage)})")
+        positions = known_by(of_stage, day)
+        word = "position" if len(positions) == 1 else "positions"
+        parts.append(f"{how} (by {word} {', '.join(map(str, positions))})")
     return "; ".join(parts)
-
-
-def _positions(steps: Sequence[Step]) -> str:
-    word = "position" if len(steps) == 1 else "positions"
-    return f"{word} {', '.join([str(step.position) for step in steps])}"
 
 
 def _step(report: Report) -> Values:
