@@ -105,7 +105,7 @@ def assert_has_table(page: str, header: Sequence[str], rows: Sequence[Sequence[s
 
 
 def refusals(outcome: Outcome) -> list[str]:
-    return [f"line {r.line}: {c}" for r in outcome.refusals for c in r.complaints]
+    return [str(remark) for refusal in outcome.refusals for remark in refusal.remarks]
 
 
 @pytest.fixture
