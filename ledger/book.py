@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from ledger.answers.answer import Answer
 from ledger.answers.asking import ask
 from ledger.answers.registry import QUESTIONS, Question
-from ledger.errors import CouldNot
-from ledger.intake.reading import Draft, read_reports
+from ledger.errors import CouldNot, NotRecorded
+from ledger.intake.reading import Draft, Drafts, read_reports
 from ledger.intake.recording import Outcome, Writer, record
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import Run, catch_up, rebuild_all
@@ -139,14 +139,23 @@ class Book:
     ) -> Outcome:
         """Record a file of reports (NDJSON or YAML), or reports as mappings; return the outcome.
 
-        All or none, unless `keep_going`: look at `outcome.refusals`. Raises BadFile.
+        All or none: raises NotRecorded where any is refused, also in a dry run. Only with
+        `keep_going` are the others recorded, and the refused ones stand in `outcome.refusals`. A
+        refusal names the line of a file; of mappings, which of them it is. Raises BadFile.
         """
         if isinstance(reports, Path):
             with reports.open("rb") as file:
-                return record(self._database, read_reports(file), writer(by),
-                              keep_going=keep_going, dry_run=dry_run)
+                return self._recorded(read_reports(file), by, keep_going, dry_run)
         drafts = (Draft(number, dict(fields)) for number, fields in enumerate(reports, start=1))
-        return record(self._database, drafts, writer(by), keep_going=keep_going, dry_run=dry_run)
+        return self._recorded(drafts, by, keep_going, dry_run)
+
+    def _recorded(self, drafts: Drafts, by: str, keep_going: bool, dry_run: bool) -> Outcome:
+        outcome = record(
+            self._database, drafts, writer(by), keep_going=keep_going, dry_run=dry_run
+        )
+        if outcome.refusals and not keep_going:
+            raise NotRecorded(outcome.seen, outcome.refusals)
+        return outcome
 
     def catch_up(self) -> list[Run]:
         """Take what was recorded since the last time into every projection; return what was done.

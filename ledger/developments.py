@@ -207,6 +207,21 @@ def check_may_follow(before: Development, type: str, data: Data) -> None:
             raise MayNotFollow(before.stream, "may not be linked to itself")
 
 
+def check_one_family(before: Development, same_as: Development) -> None:
+    """Raise MayNotFollow if two things are of different families, and so can never be one.
+
+    Reports about one thing stand in one stream, and a stream holds one family: a release is in no
+    case the same as the talks about it, but part of them, or in exchange for something. Asked only
+    where a merge is recorded now: what stands already stays as it is.
+    """
+    if None not in (before.family, same_as.family) and before.family != same_as.family:
+        why = (
+            f"holds {before.family} reports and {same_as.stream} {same_as.family} reports, so "
+            "they are not one; wanted a link (in_exchange_for, follows, fulfils, part_of)"
+        )
+        raise MayNotFollow(before.stream, why)
+
+
 def _with_report(before: Development, event: RecordedEvent, family: str) -> Development:
     # The step that nearly every event is: by name, since `replace` takes three times as long.
     report = Report(event.position, event.type, event.data)

@@ -5,6 +5,7 @@ Takes facts (what, got, wanted, where) and hands on one sentence. Opens nothing.
     LedgerError                 anything the ledger says no to
     ├── BadValue                one value: what was got, what was wanted
     ├── BadReport               one report: every field of it that was refused
+    ├── NotRecorded             reports of which none was recorded, because some were refused
     ├── BadFile                 a file that cannot be read as reports at all
     ├── EntryTooLarge           an entry over the size that the format allows
     ├── MayNotFollow            an event that the history of its stream forbids
@@ -17,6 +18,10 @@ Takes facts (what, got, wanted, where) and hands on one sentence. Opens nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+REFUSALS_SHOWN = 3
+"""Refused reports that a message names; all of them stand in the error."""
 
 
 class LedgerError(Exception):
@@ -49,6 +54,18 @@ class BadReport(LedgerError):
     def __init__(self, complaints: Sequence[Complaint]) -> None:
         self.complaints = tuple(complaints)
         super().__init__("; ".join(str(complaint) for complaint in self.complaints))
+
+
+class NotRecorded(LedgerError):
+    """None of the reports was recorded, because of `refusals`: as they stand in an Outcome."""
+
+    def __init__(self, seen: int, refusals: Sequence[Any]) -> None:
+        self.seen, self.refusals = seen, tuple(refusals)
+        first = "; ".join(map(str, self.refusals[:REFUSALS_SHOWN]))
+        more = len(self.refusals) - REFUSALS_SHOWN
+        rest = f"; and {more:,} more" if more > 0 else ""
+        refused = f"{len(self.refusals):,} of {seen:,} refused"
+        super().__init__(f"nothing was recorded, {refused}: {first}{rest}")
 
 
 class BadFile(LedgerError):

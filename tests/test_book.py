@@ -1,7 +1,9 @@
 """The ledger from Python: one connection kept for many small calls, on both databases."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from sqlalchemy import exc
 
 import ledger
 from ledger.book import Book
+from ledger.errors import NotRecorded
 from ledger.intake.recording import Outcome
 from ledger.store.append import append
 from ledger.store.connect import changing, holds_append_lock, reading, writing
@@ -58,12 +61,47 @@ def test_one_by_one(book: Book) -> None:
 def test_refusals_between(book: Book) -> None:
     """A refused report, a dry run and a question to no answer leave a kept connection usable."""
     with book.connected() as same:
-        assert not record_one(same, 1, by="Nowhereland").written
+        with pytest.raises(NotRecorded):
+            record_one(same, 1, by="Nowhereland")
         assert not same.record([report(1)], by="desk", dry_run=True).written
         with pytest.raises(ledger.errors.LedgerError):
             same.answers.releases()
         assert record_one(same, 1).written
     assert size_of(book) == 1
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_refusal_raises(book: Book, tmp_path: Path, dry_run: bool) -> None:
+    """A call of all or nothing that records nothing raises, and says what was refused where."""
+    good, bad = report(1), report(2, when="09.02.2026")
+    file = tmp_path / "reports.yaml"
+    file.write_text(json.dumps([good, bad], indent=1))
+    with book.connected() as feed:
+        for one, reports, line in ((feed, [good, bad], 2), (book, file, 16)):
+            with pytest.raises(NotRecorded) as caught:
+                one.record(reports, by="desk", dry_run=dry_run)
+            (refusal,) = caught.value.refusals
+            assert [remark[:2] for remark in refusal.remarks] == [(line, "when")]
+            assert str(caught.value).startswith(
+                f"nothing was recorded, 1 of 2 refused: line {line}: when: got '09.02.2026', wanted"
+            )
+    assert size_of(book) == 0
+
+
+def test_many_refusals_are_cut(book: Book) -> None:
+    """The error names the first three refused reports and counts the others; it carries all."""
+    with pytest.raises(NotRecorded, match=r"5 of 6 refused: line 2: .*; and 2 more$") as caught:
+        book.record([report(1), *(report(n, by="Nowhereland") for n in range(2, 7))], by="desk")
+    assert [refusal.line for refusal in caught.value.refusals] == [2, 3, 4, 5, 6]
+    assert str(caught.value).count("Nowhereland") == 3
+
+
+def test_keep_going_hands_refusals_back(book: Book) -> None:
+    """Whoever asks to keep going gets the refusals in the outcome, and the good are recorded."""
+    reports = [report(1), report(2, by="Nowhereland")]
+    outcome = book.record(reports, by="desk", keep_going=True)
+    assert [refusal.line for refusal in outcome.refusals] == [2]
+    assert size_of(book) == len(outcome.recorded) == 1
 
 
 def test_others_write_between(book: Book) -> None:

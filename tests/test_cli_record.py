@@ -3,13 +3,16 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command_line import BAD, REPORT, closing, data_of, empty_folder, lines, record_article, run
 
+from ledger import book
 from ledger.cli import record as record_command
+from ledger.encoding import normal
 from ledger.examples import shipped
 from ledger.intake import recording
 from ledger.intake.recording import Outcome
@@ -69,8 +72,123 @@ def test_record_json() -> None:
     assert places == [(1, 1), (2, 2)]
     assert envelope["diagnostics"] == [{
         "level": "note", "message": "the year 0025 is before 1800, perhaps a slip", "line": 2,
-        "field": None,
+        "field": "when",
     }]
+
+
+SOURCE = {"publisher": "Example Times", "url": "https://example.org/1"}
+TALLY = {
+    "kind": "TallyReported", "tally": "by-held", "by": "BY", "of": "held", "measure": "stock",
+    "when": "2025-12-13", "total": 9, "provenance": SOURCE,
+}
+TWO_PASSPORTS = [{"person": "p-1", "citizenships": ["PL", "GB"]}]
+TOMORROW, LATER = "2025-12-14", "2025-12-15"
+"""The tests below record at noon of the day before the first."""
+
+# what is changed in a report, and the field and the words of the note; no field: no note
+ODD: tuple[tuple[dict[str, Any], str, str], ...] = (
+    ({}, "", ""),
+    # numbers of one report that cannot all hold
+    ({"total": 3, "citizenships": {"Poland": 3, "UK": 2}}, "citizenships",
+     "these cannot all hold: total 3, citizenships 5"),
+    ({"total": "up to 3", "citizenships": {"Poland": "at least 4"}}, "citizenships",
+     "these cannot all hold: total from 0 to 3, citizenships at least 4"),
+    ({"total": 14, "citizenships": {"Poland": 13}, "exhaustive": True}, "citizenships",
+     "these cannot all hold: total 14, citizenships 13, and no other citizenship"),
+    ({"total": 3, "destinations": {"Lithuania": 4}}, "destinations",
+     "these cannot all hold: total 3, destinations 4"),
+    ({"total": 1, "persons": [{"person": "p-1"}, {"person": "p-2"}]}, "persons",
+     "these cannot all hold: total 1, persons 2"),
+    ({**TALLY, "citizenships": {"Poland": 10}}, "citizenships",
+     "these cannot all hold: total 9, citizenships 10"),
+    ({"total": 5, "citizenships": {"Poland": 3, "UK": 2}}, "", ""),
+    ({"total": 3, "citizenships": {"Poland": 1, "foreign": 3}}, "", ""),
+    ({"total": 1, "citizenships": {"Poland": 1, "UK": 1}, "persons": TWO_PASSPORTS}, "", ""),
+    ({"citizenships": {"Poland": 3, "UK": 2}}, "", ""),
+    # days to come
+    ({"when": "2052-12-13"}, "when",
+     "2052-12-13 at stage done is after the day of recording (2025-12-13), perhaps a slip"),
+    ({"when": LATER}, "when", f"{LATER} at stage done is after the day"),
+    ({"when": "2026"}, "when", "2026 at stage done is after the day"),
+    ({"when": TOMORROW}, "", ""),  # it has begun in the far east
+    ({"when": "2025-12"}, "", ""),
+    ({"when": "../2026"}, "", ""),
+    ({"when": LATER, "stage": "promised"}, "", ""),
+    ({**TALLY, "when": LATER}, "when", f"{LATER} is after the day of recording"),
+    ({"provenance": {**SOURCE, "published": LATER}}, "provenance.published", f"{LATER} is after"),
+    ({"provenance": {**SOURCE, "retrieved": LATER}}, "provenance.retrieved", f"{LATER} is after"),
+    # what is no address
+    *(({"provenance": {**SOURCE, "url": url}}, "provenance.url", f"'{url}' is no whole address")
+      for url in ("www.example.org", "example.org/a", "https://", "see below")),
+    ({"provenance": {**SOURCE, "url": "http://example.org"}}, "", ""),
+    ({"provenance": {"publisher": "Example Times", "locator": "www.example.org"}}, "", ""),
+    # what a value itself is flagged for
+    ({"total": {"low": 5, "best": 12, "high": 9}}, "total", "best 12 is outside 5..9"),
+    ({"when": "1025-12-13"}, "when", "the year 1025 is before 1800, perhaps a slip"),
+)
+
+
+@pytest.fixture
+def noon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is noon on 2025-12-13, in UTC."""
+    monkeypatch.setattr(book, "now", lambda: datetime(2025, 12, 13, 12, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(("changes", "field", "says"), ODD)
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_odd_reports_are_noted(
+    changes: dict[str, Any], field: str, says: str, options: tuple[str, ...], noon: None
+) -> None:
+    """What is odd about a report is noted by line and field, and is recorded as it was written."""
+    report = changes if "kind" in changes else {**REPORT, **changes}
+    given = json.dumps([report], indent=1)
+    arguments = ("record", "-", "--input", "yaml", *options)
+    shown = json.loads(run(*arguments, "--format", "json", given=given).stdout)["diagnostics"]
+    assert [(one["level"], one["field"]) for one in shown] == [("note", field)] * bool(field)
+    if not field:
+        return
+    assert shown[0]["message"].startswith(says)
+    name = field.rpartition(".")[2]
+    line = next(n for n, text in enumerate(given.splitlines(), 1) if f'"{name}":' in text)
+    assert shown[0]["line"] == line
+    given = json.dumps([{**report, "note": "another"}], indent=1)
+    assert f"line {line}: note: {field}: {says}" in run(*arguments, given=given).stderr
+
+
+def test_odd_corrections_are_noted(noon: None) -> None:
+    """A correction is looked at as the report is that it restates."""
+    run("record", "-", given=lines(REPORT))
+    source = {"publisher": "A", "url": "www.example.org"}
+    restated = {"when": LATER, "by": "BY", "provenance": source}
+    correction = {"kind": "ReportCorrected", "position": 1, "reason": "x",
+                  "type": "PrisonersReleased", "report": restated}
+    said = run("record", "-", given=lines(correction)).stderr
+    assert f"line 1: note: report.when: {LATER} at stage done" in said
+    assert "line 1: note: report.provenance.url: 'www.example.org' is no" in said
+
+
+def test_notes_are_not_recorded(noon: None) -> None:
+    """The bytes of an odd report are those of its fields: no note stands in the ledger."""
+    odd = {**REPORT, "total": 3, "citizenships": {"Poland": 3, "UK": 2}}
+    assert "note: " in run("record", "-", given=lines({**odd, "when": LATER})).stderr
+    with closing("ledger.db") as database:
+        ((entry,),) = database.execute("SELECT entry FROM events").fetchall()
+    data = json.loads(entry)["data"]
+    assert data["when"] == {"earliest": LATER, "edtf": LATER, "latest": LATER}
+    assert data == normal("PrisonersReleased", {
+        name: value for name, value in {**odd, "when": LATER}.items()
+        if name not in ("kind", "development")
+    })
+
+
+def test_ranges_are_read_with_either_dash() -> None:
+    """A range with the dash that pages print is the one of the keyboard, in the source's words."""
+    words = ["5-9", "5 - 9", "5\u20139", "5 \u2013 9", "5\u00a0\u2013\u00a09"]
+    run("record", "-", given=lines(*({**REPORT, "total": said} for said in words)))
+    totals = [data_of("show", str(at))["data"]["total"] for at in range(1, len(words) + 1)]
+    assert totals == [
+        {"relation": "between", "low": 5, "high": 9, "said": said} for said in words
+    ]
 
 
 def test_all_or_none() -> None:
@@ -79,7 +197,7 @@ def test_all_or_none() -> None:
     assert result.stdout == (
         "2 reports seen: 1 would be recorded, 0 recorded already, 1 refused\n"
     )
-    assert "line 2: citizenships.0.citizenship: got 'Kongo', wanted" in result.stderr
+    assert "line 2: citizenships.Kongo: got 'Kongo', wanted" in result.stderr
     assert result.stderr.endswith("nothing was recorded (--keep-going records the good ones)\n")
     assert data_of("status")["position"] == 0
 
@@ -122,7 +240,7 @@ def test_keep_going_can_be_mended(folder: Path) -> None:
     data = data_of("record", "some.yaml", "--input", "yaml", "--keep-going", code=3)
     assert data["refused_file"] == "some.refused.yaml"
     text = (folder / "some.refused.yaml").read_text()
-    assert "# citizenships.0.citizenship: got 'Kongo', wanted a country's name" in text
+    assert "# citizenships.Kongo: got 'Kongo', wanted a country's name" in text
     (folder / "some.refused.yaml").write_text(text.replace("Kongo:", "Congo-Kinshasa:"))
     assert data_of("record", "some.refused.yaml")["recorded"] == 1
 

@@ -9,8 +9,11 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from recording import record_text, recorded, release
 
+from ledger.book import new_id, new_salt, now
 from ledger.cli.main import ledger
-from ledger.store.connect import connect, reading
+from ledger.encoding import compose
+from ledger.store.append import append
+from ledger.store.connect import connect, reading, writing
 from ledger.store.read import read_head
 
 GOOD: dict[str, Any] = {
@@ -39,6 +42,11 @@ SANCTION = {
     "provenance": GOOD["provenance"],
 }
 
+TALKS = (
+    "- {kind: TalksHeld, development: talks, when: 2025-12-12, parties: [BY, US],"
+    " provenance: {publisher: A, locator: p}}\n"
+)
+
 
 def line(base: dict[str, object] = GOOD, /, **changes: object) -> bytes:
     """One report as a line of NDJSON, with changes; None leaves a field out."""
@@ -66,7 +74,8 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
     ("zip file", b"PK\x03\x04\x14\x00\x00\x00\x08\x00", ("no text",)),
     ("UTF-16", line().decode().encode("utf-16"), ("UTF-16", "UTF-8")),
     ("Latin-1", line(by="T\u00fcrkiye").replace(b"\\u00fc", b"\xfc"), ("line 1", "0xfc", "UTF-8")),
-    ("Latin-1 in YAML", b"- kind: T\xfcrkiye\n", ("not YAML",)),
+    ("Latin-1 in YAML", b"- kind: a\n  by: T\xfcrkiye\n",
+     ("line 2: not YAML: got byte 0xfc at column 8, wanted UTF-8",)),
     ("truncated line", line()[:60], ("line 1", "not JSON", "too early")),
     ("truncated file", line() + line(development="b")[:-20], ("line 2", "not JSON")),
     ("not JSON", raw("{kind: PrisonersReleased}{"), ("line 1", "not JSON")),
@@ -75,7 +84,33 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
     ("broken YAML", raw("- kind: [a, b\n  when: x: y"), ("not YAML",)),
     ("a word", raw("hello"), ("line 1", "wanted a list of reports")),
     ("a list of words", raw("- hello\n- world"), ("line 1", "wanted a report")),
-    ("a YAML tag", raw("- !!python/object:os.system {kind: a}"), ("line 1",)),
+    ("a YAML tag", raw("- !!python/object:os.system {kind: a}"),
+     ("line 1: got the tag !!python/object:os.system, wanted no tags",)),
+    ("a tag on a text", raw("- kind: TalksHeld\n  note: !!python/object x"),
+     ("line 2: got the tag !!python/object, wanted no tags",)),
+    ("a harmless tag", raw("- kind: TalksHeld\n  note: !!str x"), ("line 2: got the tag !!str",)),
+    ("a tag of one's own", raw("- kind: TalksHeld\n  note: !mine x"),
+     ("line 2: got the tag !mine",)),
+    ("a tag on a key", raw("- kind: TalksHeld\n  !!str note: x"), ("line 2: got the tag !!str",)),
+    ("a tab", raw("provenance:\n\tpublisher: A"),
+     ("line 2: not YAML: got a tab at column 1, wanted spaces",)),
+    ("a tab after a word", raw("kind: TalksHeld\n\twhen: 2025"),
+     ("line 2: not YAML: got a tab at column 1, wanted spaces",)),
+    ("a control character", raw("- kind: \u00e9\u00e9\n  note: a\x1b[1m"),
+     ("line 2: not YAML: got the character U+001B at column 10, wanted text without",)),
+    ("no blank after a colon", raw("kind: a\nwhen: b\ntotal:123\nby: c"),
+     ("line 3: not YAML: got 'total:123', wanted a blank after the colon: 'total: 123'",)),
+    ("no blank in the last line", raw("kind: a\ntotal:123"),
+     ("line 2: not YAML: got 'total:123'",)),
+    ("no blank in the first line", raw("- kind:a\n  total: 1"),
+     ("line 1: not YAML: got '- kind:a', wanted a blank after the colon: 'kind: a'",)),
+    ("no colon", raw("kind: a\ntotal 123\nby: c"),
+     ("line 2: not YAML: got 'total 123', wanted a field and its value",)),
+    ("a second colon", raw("kind: a\nnote: he said: no"),
+     ("line 2: not YAML: got ':' at column 14, wanted text with a colon in quotes",)),
+    ("a character with a meaning", raw("kind: a\nnote: @b"),
+     ("line 2: not YAML: got '@' at column 7, wanted text that begins with it in quotes",)),
+    ("an open quotation mark", raw('kind: a\nnote: "b\nby: c'), ("line 4: not YAML", "line 2")),
     ("nested without end", b'{"a":' * 100_000, ("line 1", "nested too deeply")),
     ("nested YAML", b"- " + b"[" * 5_000 + b"]" * 5_000, ("line 1", "nested too deeply")),
     ("nested YAML without end", b"[" * 100_000, ("line 1", "nested too deeply")),
@@ -86,9 +121,11 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
      .replace(b"[*a0]", b"[]"), ("nested too deeply",)),
     # not a report
     ("duplicate key", raw('{"kind": "TalksHeld", "kind": "TalksHeld"}'), ("'kind'", "twice")),
-    ("duplicate key in YAML", raw("- {kind: TalksHeld, kind: TalksHeld}"), ("'kind'", "twice")),
+    ("duplicate key in YAML", raw("- kind: TalksHeld\n  kind: TalksHeld"),
+     ("line 2: the key 'kind' stands twice",)),
     ("float", line(total=1.5), ("line 1", "1.5", "whole numbers")),
-    ("float in YAML", raw("- {kind: TalksHeld, total: 1.5}"), ("line 1", "1.5", "whole numbers")),
+    ("float in YAML", raw("- kind: TalksHeld\n  total: 1.5"),
+     ("line 2: got the number 1.5, wanted whole numbers",)),
     ("exponent", raw(line().decode().replace("5,", "1e3,")), ("line 1", "1e3", "whole numbers")),
     ("NaN", raw(line().decode().replace("5,", "NaN,")), ("line 1", "NaN", "whole numbers")),
     ("no kind", line(kind=None), ("kind", "PrisonersReleased")),
@@ -111,7 +148,7 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
     ("an interval backwards", line(when="2025-12-13/2025-11-01"), ("when", "2025-12-13")),
     ("a day that is a list", line(when=["2025"]), ("when",)),
     ("unknown country", line(by="Ruritania"), ("by", "'Ruritania'", "organisation")),
-    ("ambiguous country", line(citizenships={"Congo": 1}), ("citizenships.0", "CD", "CG")),
+    ("ambiguous country", line(citizenships={"Congo": 1}), ("citizenships.Congo: ", "CD", "CG")),
     ("a code in small letters", line(by="by"), ("by", "'by'")),
     ("a citizenship twice", line(citizenships={"UK": 1, "Britain": 2}), ("GB", "twice")),
     ("low above high", line(total={"low": 9, "high": 5}), ("total", "low 9", "high 5")),
@@ -125,7 +162,7 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
     ("text as a flag", line(exhaustive="yes please"), ("exhaustive", "true or false")),
     ("unknown stage", line(stage="maybe"), ("stage", "'maybe'", "promised")),
     ("unknown act", line(act="teleport"), ("act", "'teleport'", "pardon")),
-    ("persons as text", line(persons="many"), ("persons.0", "'many'")),
+    ("persons as text", line(persons="many"), ("persons: got 'many'",)),
     ("a birthday", line(persons=[{"name": "A", "born": "1980"}]), ("persons.0.born",)),
     ("no provenance", line(provenance=None), ("provenance", "is missing")),
     ("provenance as text", line(provenance="Reuters"), ("provenance", "'Reuters'", "publisher")),
@@ -157,7 +194,7 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
         + line(id="01a209df-ec5b-7617-a2b6-3bb5ec5b6de7", total=6), ("line 2", "other content")),
     ("another family", line() + line(SANCTION, development="by-release"), ("custody reports",)),
     ("correcting nothing", raw('{"kind": "ReportRetracted", "position": 9, "reason": "x"}'),
-        ("position", "9")),
+        ("position: got 9, wanted a position of this ledger from 1 to 1",)),
     ("position zero", raw('{"kind": "ReportRetracted", "position": 0, "reason": "x"}'),
         ("position", "0")),
     ("no reason", raw('{"kind": "ReportRetracted", "position": 1}'), ("reason", "is missing")),
@@ -169,6 +206,10 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
     ("merged into itself", line() + raw(
         '{"kind": "DevelopmentsMerged", "development": "by-release", "same_as": "by-release",'
         ' "reason": "x"}'), ("merged into itself",)),
+    ("merged with what is of another family", line() + line(SANCTION) + raw(
+        '{"kind": "DevelopmentsMerged", "development": "by-release", "same_as": "us",'
+        ' "reason": "x"}'),
+        ("line 3: development/by-release: holds custody reports and development/us sanctions",)),
     ("merged into nothing", line() + raw(
         '{"kind": "DevelopmentsMerged", "development": "by-release", "same_as": "no-such",'
         ' "reason": "x"}'), ("development/no-such is not in this ledger",)),
@@ -246,15 +287,83 @@ def test_the_other_lines_are_as_promised(
     assert head_of(database_with_one)[0] == (2_500 if keep_going else 1)
 
 
+# the report as YAML, and what stands before the words of each of its refusals
+LINES: tuple[tuple[str, str, list[str]], ...] = (
+    ("a field", "{head}\nby: Ruritania\ntotal: 3\n{source}", ["line 4: by: "]),
+    ("a missing field", "\n{head}\ntotal: 3\n{source}", ["line 2: by: is missing"]),
+    ("a blank field", "{head}\ntotal: 3\n{source}\nby:", ["line 8: by: is missing"]),
+    ("an unknown field", "{head}\nby: BY\ntotle: 3\n{source}", ["line 5: totle: "]),
+    ("inside provenance", "{head}\nby: BY\nprovenance:\n  publisher: A\n  url: u\n  grade:\n"
+     "    source: B\n    information: 9", ["line 10: provenance.grade.information: "]),
+    ("missing inside", "{head}\nby: BY\nprovenance:\n\n  url: u",
+     ["line 5: provenance.publisher: is missing"]),
+    ("inside a list", "{head}\nby: BY\npersons:\n  - name: A\n  - person: p-1\n    born: 1970\n"
+     "{source}", ["line 8: persons.1.born: "]),
+    ("a list in a list", "{head}\nby: BY\npersons:\n  - name: A\n    citizenships:\n      - BY\n"
+     "      - Ruritania\n{source}", ["line 9: persons.0.citizenships.1: "]),
+    ("a single one", "{head}\nby: BY\npersons:\n  name: A\n  citizenships: Ruritania\n{source}",
+     ["line 7: persons.citizenships: "]),
+    ("a mapping", "{head}\nby: BY\ncitizenships:\n  Poland: 1\n  Ruritania: 2\n  U.S.: many\n"
+     "{source}", ["line 7: citizenships.Ruritania: ", "line 8: citizenships.U.S.: "]),
+    ("lines of a breakdown", "{head}\nby: BY\ncitizenships:\n  - citizenship: Poland\n"
+     "  - count: 1\n    citizenship: Ruritania\n{source}",
+     ["line 8: citizenships.1.citizenship: "]),
+    ("several, from above to below", "{head}\ntotal: many\nby: Ruritania\n{source}",
+     ["line 4: total: ", "line 5: by: "]),
+    ("the head", "expected_version: x\n{head}\nby: BY\n{source}", ["line 1: expected_version: "]),
+    ("shared fields", "provenance:\n  publisher: A\n  url: u\n  published: 2025-13\nby: Ruritania\n"
+     "reports:\n  - kind: PrisonersReleased\n    development: x\n    when: 2025-12-13\n"
+     "    provenance: {{publisher: ' '}}",
+     ["line 4: provenance.published: ", "line 5: by: ", "line 10: provenance.publisher: "]),
+    ("another document", "{head}\nby: BY\n{source}\n---\n{head}\nby: Ruritania\n{source}",
+     ["line 12: by: "]),
+    ("a correction", "kind: ReportCorrected\nposition: 1\nreason: x\ntype: PrisonersReleased\n"
+     "report:\n  when: 2025\n  by: Ruritania\n  {inline}", ["line 7: report.by: "]),
+    ("of an empty ledger", "kind: ReportRetracted\nreason: x\nposition: 3",
+     ["line 3: position: got 3, wanted a position of this ledger (it has no event yet)"]),
+)
+HEAD = "kind: PrisonersReleased\ndevelopment: x\nwhen: 2025-12-13"
+INLINE = "provenance: {publisher: A, url: u}"
+
+
+@pytest.mark.parametrize(("text", "says"), [row[1:] for row in LINES], ids=[r[0] for r in LINES])
+def test_a_refusal_names_the_line_of_its_field(
+    text: str, says: list[str], sqlite_database: str
+) -> None:
+    """In YAML a refusal names the field's own line, and one that is missing that of its parent."""
+    source = INLINE.replace("{", "\n  ").replace(", ", "\n  ").replace("}", "")
+    filled = text.format(head=HEAD, source=source, inline=INLINE)
+    engine = connect(sqlite_database)
+    outcome = record_text(engine, filled)
+    engine.dispose()
+
+    found = [str(remark) for refusal in outcome.refusals for remark in refusal.remarks]
+    assert len(found) == len(says), found
+    assert [one[: len(start)] for one, start in zip(found, says, strict=True)] == says
+
+
+def test_a_merge_that_stands_may_be_taken_back(engine: sa.Engine) -> None:
+    """A merge of two families that was recorded before stays, and can be withdrawn."""
+    recorded(engine, release("a") + TALKS)
+    with writing(engine) as connection:
+        merge = compose("DevelopmentsMerged", "development/a", {
+            "same_as": "development/talks", "reason": "one bus",
+        }, id=new_id(), salts=new_salt)
+        append(connection, [merge], recorded_by="anna", clock=now)
+    again = "- {kind: DevelopmentsMerged, development: talks, same_as: a, reason: one bus}"
+    (refusal,) = record_text(engine, again).refusals
+    assert "talks: holds talks reports and development/a custody reports" in str(refusal)
+    recorded(engine, release("a", total=3) + "- {kind: MergeWithdrawn, position: 3, reason: two}")
+
+
 def test_postgresql_refuses_the_same(engine: sa.Engine) -> None:
     """A refusal in the last of many reports leaves nothing behind, on either database."""
     outcome = record_text(engine, release("a", total=1) + release("b", total=2, by="Ruritania"))
 
     assert not outcome.written
-    assert [refusal.line for refusal in outcome.refusals] == [7]
+    assert [str(refusal)[:12] for refusal in outcome.refusals] == ["line 10: by:"]
     with reading(engine) as connection:
         assert read_head(connection).size == 0
-
 
 
 

@@ -1,6 +1,7 @@
-"""Templates record as they stand; refused reports come back in a form that can be mended."""
+"""Templates must be filled in; refused reports come back in a form that can be mended."""
 
 import io
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,13 @@ from hypothesis import strategies as st
 
 from ledger.book import writer
 from ledger.cli.main import ledger
-from ledger.cli.templates import STREAMS, kinds_to_write, refused_as_yaml, template
+from ledger.cli.templates import (
+    STREAMS,
+    kinds_to_write,
+    refused_as_yaml,
+    template,
+    with_examples,
+)
 from ledger.errors import Complaint
 from ledger.intake.composing import CATEGORIES
 from ledger.intake.reading import Draft, read_reports
@@ -27,6 +34,7 @@ BEFORE = f"""
 {PROVENANCE}
 reports:
   - {{kind: PrisonersReleased, development: by-release-2025-12-13, when: 2025-12-13, by: BY}}
+  - {{kind: PrisonersReleased, development: by-release-mid-december, when: 2025-12, by: BY}}
   - {{kind: TalksHeld, development: by-talks-2025-12-12, when: 2025-12-12, parties: [BY, US]}}
   - {{kind: DevelopmentsLinked, development: by-release-2025-12-13, link: follows,
      to: by-talks-2025-12-12}}
@@ -34,13 +42,13 @@ reports:
 """
 MERGE = """
 kind: DevelopmentsMerged
-development: by-release-2025-12-13
-same_as: by-talks-2025-12-12
-reason: the same visit
+development: by-release-mid-december
+same_as: by-release-2025-12-13
+reason: the same bus
 """
 POSITIONS = {
-    "ReportCorrected": 1, "ReportRetracted": 1, "ReportRanked": 1, "LinkWithdrawn": 3,
-    "MergeWithdrawn": 5,
+    "ReportCorrected": 1, "ReportRetracted": 1, "ReportRanked": 1, "LinkWithdrawn": 4,
+    "MergeWithdrawn": 6,
 }
 """What a person fills in before a template that names a position can be recorded."""
 
@@ -60,7 +68,8 @@ def recorded(engine: sa.Engine, text: str) -> Outcome:
 
 
 def filled_in(kind: Kind, text: str) -> str:
-    """Put in the one thing that no example can know: an earlier position."""
+    """Put in every example, and the one thing that none can know: an earlier position."""
+    text = with_examples(text)
     if kind.type == "DevelopmentsMerged":
         return text.replace("development: by-release-2025-12-13", "development: another")
     return text.replace("position: 12", f"position: {POSITIONS.get(kind.type)}")
@@ -86,11 +95,48 @@ def uncommented(line: str) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS_TO_WRITE)
-def test_records_as_it_stands(kind: Kind, engine: sa.Engine) -> None:
-    """The template of every kind that a person may write is recorded as it is printed."""
+@pytest.mark.parametrize("whole", [False, True])
+def test_is_refused_as_it_stands(kind: Kind, whole: bool, engine: sa.Engine) -> None:
+    """A template that nobody filled in is refused by what is missing, each on its own line."""
+    text = with_everything(template(kind)) if whole else template(kind)
+    (refusal,) = recorded(engine, text).refusals
+    assert all(remark.message.startswith("is missing") for remark in refusal.remarks)
+    lines = text.splitlines()
+    for remark in refusal.remarks:
+        name = remark.field.split(".")[-1]
+        assert lines[remark.line - 1].lstrip(" -").startswith(f"{name}:")
+    required = [name for name, field in kind.form.parts.items() if field.required]
+    missing = {remark.field.split(".")[0] for remark in refusal.remarks}
+    assert missing >= set(required) - {"type", "type_version", "report"}
+
+
+@pytest.mark.parametrize("kind", KINDS_TO_WRITE)
+def test_says_nothing_by_itself(kind: Kind) -> None:
+    """Nothing is filled in but which kind it is, and no example names a real publisher."""
+    text = template(kind)
+    given = [line for line in text.splitlines() if not re.match(r" *(#|- )|.*:(  #.*)?$|$", line)]
+    assert given == [f"kind: {kind.type}", *["type: PrisonersReleased"] * ("report:" in text)]
+    assert not re.search("straight|reuters|belta", text, re.I)
+
+
+def test_correction_of_another_type(engine: sa.Engine) -> None:
+    """The template of a correction says how a report of another type than its own is restated."""
+    text = template(KINDS["ReportCorrected"])
+    assert "`ledger record --template TYPE`" in " ".join(text.replace("#", " ").split())
+    head, _, _ = filled_in(KINDS["ReportCorrected"], text).partition("type:")
+    talks = with_examples(template(KINDS["TalksHeld"])).partition("by-talks-held-2025-12-13\n")[2]
+    fields = "\n".join(f"  {line}" for line in talks.splitlines())
+    text = head.replace("position: 1", "position: 3") + f"type: TalksHeld\nreport:\n{fields}"
+    assert not recorded(engine, text).refusals
+
+
+@pytest.mark.parametrize("kind", KINDS_TO_WRITE)
+def test_records_with_its_examples(kind: Kind, engine: sa.Engine) -> None:
+    """The template of every kind that a person may write is recorded with its examples put in."""
     outcome = recorded(engine, filled_in(kind, template(kind)))
     assert [str(c) for refusal in outcome.refusals for c in refusal.complaints] == []
     assert outcome.written
+    assert outcome.flags == []
     assert len(outcome.recorded) == 1
 
 
@@ -165,7 +211,7 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.sampled_from(["kind", "when", "note", "total"]), VALUES, min_size=1))
 def test_refused_yaml_says_the_same(fields: dict[str, Any]) -> None:
     """A report that was written out as refused YAML reads back with exactly its fields."""
-    refusal = Refusal(3, (Complaint("total", "got\nnothing"),), Draft(3, fields))
+    refusal = Refusal((Complaint("total", "got\nnothing"),), Draft(3, fields))
     (draft,) = read_reports(io.BytesIO(refused_as_yaml([refusal], "x.yaml").encode()), "yaml")
     assert isinstance(draft, Draft), draft
     assert draft.fields == fields

@@ -50,8 +50,7 @@ class Diagnostic:
     field: str | None = None
 
     def __str__(self) -> str:
-        says_so = self.line is None or self.message.startswith("line ")
-        line = "" if says_so else f"line {self.line}: "
+        line = "" if self.line is None else f"line {self.line}: "
         field = f"{self.field}: " if self.field else ""
         note = "note: " if self.level == "note" else ""
         return f"{line}{note}{field}{self.message}"

@@ -39,7 +39,7 @@ from ledger.cli.templates import kinds_to_write, refused_as_yaml, template
 from ledger.errors import BadFile, BadValue, CouldNot, LedgerError, shown
 from ledger.intake import recording
 from ledger.intake.reading import read_reports
-from ledger.intake.recording import OnProgress, Outcome, Refusal
+from ledger.intake.recording import OnProgress, Outcome, Refusal, Remark
 from ledger.kinds.fields import Text
 from ledger.kinds.registry import kind_named
 from ledger.store.connect import reading
@@ -121,7 +121,7 @@ def record(
     """Record the reports of FILE (YAML, or NDJSON with a report a line); - is stdin.
 
     All of them or none. A report that stands there already, word for word, is not recorded
-    again, so recording a file twice is safe. What is refused is named by its line.
+    again, so recording a file twice is safe. What is refused is named by its line and field.
     """
     if refused is not None and not keep_going:
         raise click.UsageError("--refused goes with --keep-going")
@@ -270,11 +270,11 @@ def _print_outcome(
     outcome: Outcome, how: How, format: str, written: Path | None, problem: CouldNot | None
 ) -> None:
     refusals = [
-        Diagnostic("refused", complaint.message, refusal.line, complaint.field or None)
+        _diagnostic("refused", remark)
         for refusal in outcome.refusals
-        for complaint in refusal.complaints
+        for remark in refusal.remarks
     ]
-    notes = [Diagnostic("note", remark, line) for line, remark in outcome.flags]
+    notes = [_diagnostic("note", remark) for remark in outcome.flags]
     for remarks in (refusals, notes):
         for remark in remarks[:COMPLAINTS_SHOWN]:
             say(str(remark))
@@ -291,6 +291,10 @@ def _print_outcome(
         say(text)
     if problem:
         say(str(problem))
+
+
+def _diagnostic(level: str, remark: Remark) -> Diagnostic:
+    return Diagnostic(level, remark.message, remark.line, remark.field or None)
 
 
 def _outcome_in_words(outcome: Outcome) -> str:

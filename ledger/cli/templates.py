@@ -1,6 +1,7 @@
 """Forms to fill in or to mend: `ledger record --template KIND`, and refused reports.
 
-Takes a Kind; hands on YAML that records as it stands, every field with its help. All of it is read
+Takes a Kind; hands on YAML with every field, its help and an example beside it. What the field says
+is left blank, so that a form that nobody filled in is refused by what is missing. All of it is read
 off the forms. A line of prose begins with `# `; a field that may be left out with `#` alone, so
 that taking the `#` away puts it in. Takes Refusals; hands on YAML with the complaints as comments.
 """
@@ -15,10 +16,10 @@ from marshmallow import missing
 
 from ledger.cli.render import quantity, reading_order
 from ledger.errors import BadReport
+from ledger.intake.composing import SHORT_NAMES
 from ledger.intake.reading import BadDraft, Draft
 from ledger.intake.recording import Refusal
 from ledger.intake.yaml_reading import construct, documents
-from ledger.kinds.common import StreamField
 from ledger.kinds.fields import (
     DIGEST,
     Choice,
@@ -39,20 +40,23 @@ from ledger.kinds.kind import Kind
 from ledger.kinds.registry import KINDS
 
 STREAMS = {
-    "development": ("by-release-2025-12-13", "short name of what happened, the same in every "
-                    "report about it; no person's name in it"),
-    "tally": ("by-released-since-2025-11", "short name of what is counted"),
-    "person": ("p-3k7w", "short name of the person, with no name in it"),
-    "source": ("straight-arrow-news", "short name of the publisher"),
-    "listing": ("ofac-sdn", "short name of the list"),
+    "development": "short name of what happened, the same in every report about it; no person's "
+                   "name in it",
+    "tally": "short name of what is counted",
+    "person": "short name of the person, with no name in it",
+    "source": "short name of the publisher",
+    "listing": "short name of the list",
 }
-"""By category: an example of a short name, and what it stands for."""
+"""By category: what its short name stands for."""
 RESTATED = "PrisonersReleased"
 """The type of report that the template of a correction restates."""
 WIDTH = 80
 
-_OTHERS = {"development": "by-talks-2025-12-12", "person": "p-9q4d"}
-"""By category: an example of another stream than that of the report."""
+FILLED_IN = frozenset(("type_version",))
+"""Required fields that the intake fills in where they are left out."""
+
+_EXAMPLE = "  # for example "
+_WITH_EXAMPLE = re.compile(rf"^([ #-]*\w+:){_EXAMPLE}(.*)$", re.M)
 _BY_TYPE: tuple[tuple[type[Field], str], ...] = (
     (DayField, "2025-12-13"),
     (CountryField, "Belarus"),
@@ -68,21 +72,27 @@ def kinds_to_write() -> list[Kind]:
     return [kind for kind in KINDS.values() if kind.written_by is None]
 
 
+def with_examples(text: str) -> str:
+    """Return a template with every example in its place; it records once it names an event."""
+    return _WITH_EXAMPLE.sub(r"\1 \2", text)
+
+
 def template(kind: Kind) -> str:
-    """Return a commented YAML form of the kind."""
+    """Return a commented YAML form of the kind, with nothing filled in."""
     lines = [
         *_prose(f"{kind.type}: {kind.meaning}"),
         "#",
-        *_prose("Put in what the source says. A line that begins with # and a name may be left "
-                "out; take the # away to put it in. What is marked personal can be erased."),
+        *_prose("Put in what the source says; a field left blank is not given. A line that begins "
+                "with # and a name may be left out; take the # away to put it in. What is marked "
+                "personal can be erased."),
         "",
         f"kind: {kind.type}",
     ]
     if kind.category != SAME_STREAM:
-        short, meaning = STREAMS[kind.category]
+        short = SHORT_NAMES[kind.category]
         if kind.is_report and kind.category == "development":  # one family a stream
             short = re.sub("([A-Z])", r"-\1", f"by{kind.type}-2025-12-13").lower()
-        lines += ["", *_prose(meaning), f"{kind.category}: {short}"]
+        lines += ["", *_prose(STREAMS[kind.category]), _blank(kind.category, short)]
     for block in _blocks(kind.form):
         lines += ["", *block]
     return "\n".join(lines) + "\n"
@@ -100,7 +110,7 @@ def _blocks(form: Form, one_at_least: bool = False) -> Iterator[list[str]]:
         body = _body(name, field, samples[name])
         if name not in active:
             body = ["#" + line for line in body]
-        yield [*_prose(_help(field)), *body]
+        yield [*_prose(_help(name, field)), *body]
 
 
 def _active(form: Form, samples: dict[str, Any]) -> set[str]:
@@ -114,12 +124,13 @@ def _active(form: Form, samples: dict[str, Any]) -> set[str]:
             form.normal(_loaded(lines))
         except BadReport:
             continue
-        return names
+        return names - FILLED_IN
     raise AssertionError(f"no one field makes the examples of {type(form).__name__} a report")
 
 
 def _loaded(lines: list[str]) -> Any:
-    return next((construct(node) for node in documents("\n".join(lines).encode())), {})
+    text = with_examples("\n".join(lines))
+    return next((construct(node) for node in documents(text.encode())), {})
 
 
 def _body(name: str, field: Field, sample: Any) -> list[str]:
@@ -128,7 +139,13 @@ def _body(name: str, field: Field, sample: Any) -> list[str]:
         return [f"{name}:", *_indented(_inside(sample))]
     if isinstance(field, ListOf) and isinstance(field.inner, Group):
         return [f"{name}:", *_dashed(_inside(field.inner.form, one_at_least=True))]
-    return [f"{name}: {sample}".rstrip()]
+    if sample in KINDS:  # the form that follows is of this type, so it is no example
+        return [f"{name}: {sample}"]
+    return [_blank(name, sample)]
+
+
+def _blank(name: str, example: Any) -> str:
+    return f"{name}:" if example == "" else f"{name}:{_EXAMPLE}{example}"
 
 
 def _inside(form: Form, one_at_least: bool = False) -> list[str]:
@@ -148,7 +165,7 @@ def _dashed(lines: list[str]) -> list[str]:
 
 
 def _samples(form: Form) -> dict[str, Any]:
-    """Return for each field a form, where it is a group, or YAML text that it accepts."""
+    """Return for each field a form, where it is a group, or an example that it accepts, in YAML."""
     samples = {name: _sample(field) for name, field in form.parts.items()}
     if any(isinstance(field, Restated) for field in form.parts.values()):
         kind = KINDS[RESTATED]
@@ -169,23 +186,27 @@ def _sample(field: Field) -> Any:
         return ""
     if isinstance(field, Whole):
         return field.least
-    if isinstance(field, StreamField):
-        return _OTHERS[field.category]
     if isinstance(field, Pattern):
         return "0" * 64 if field.pattern is DIGEST else "short-name"
     if isinstance(field, ListOf):
-        return f"[{_sample(field.inner)}]"
+        inner = _sample(field.inner)
+        return f"[{inner}]" if inner else ""
     return next((text for type, text in _BY_TYPE if isinstance(field, type)), "")
 
 
-def _help(field: Field) -> str:
+def _help(name: str, field: Field) -> str:
     """Return the field's help with its words, its default and a mark where it is personal."""
     text: str = field.metadata["help"]
+    if isinstance(field, Restated):
+        return (
+            f"{text}; these are the fields of a {RESTATED}. For another type, put its name above "
+            "and here the fields that `ledger record --template TYPE` prints below its stream"
+        )
     inner = field.inner if isinstance(field, ListOf) else field
     if isinstance(inner, Choice) and len(inner.words[0]) > 1:
         text += ": " + ", ".join(inner.words)
     notes = ["personal"] if field.sealed else []
-    if default := _default(field):
+    if default := "the newest" if name in FILLED_IN else _default(field):
         notes.append(f"left out: {default}")
     return f"{text} ({'; '.join(notes)})" if notes else text
 

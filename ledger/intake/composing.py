@@ -17,7 +17,15 @@ from ledger.kinds.keeping import SAME_STREAM
 from ledger.kinds.kind import Kind
 from ledger.kinds.registry import kind_named
 
-CATEGORIES = ("development", "tally", "person", "source", "listing")
+SHORT_NAMES = {
+    "development": "by-release-2025-12-13",
+    "tally": "by-released-since-2025-11",
+    "person": "p-3k7w",
+    "source": "example-times",
+    "listing": "ofac-sdn",
+}
+"""By category of streams: an example of a short name."""
+CATEGORIES = tuple(SHORT_NAMES)
 HEADER = ("kind", "id", "expected_version", "causation", "correlation")
 """Fields of a report that are about its recording, not part of its data."""
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
@@ -101,13 +109,13 @@ def _read_stream(kind: Kind, fields: Data, complaints: list[Complaint]) -> str |
         return None
     name = wanted[0]
     if name not in fields:
-        what = f"is missing, wanted the {name}'s short name, as by-release-2025-12-13"
+        what = f"is missing, wanted the {name}'s short name, as {SHORT_NAMES[name]}"
         complaints.append(Complaint(name, what))
         return None
     text = fields[name]
     stream = f"{name}/{str(text).removeprefix(name + '/')}"
     if not isinstance(text, str) or not STREAM.fullmatch(stream) or len(stream) > 200:
-        why = "small letters, digits, - _ . and /, at most 200 in all, as by-release-2025-12-13"
+        why = f"small letters, digits, - _ . and /, at most 200 in all, as {SHORT_NAMES[name]}"
         complaints.append(Complaint(name, str(BadValue(text, why))))
         return None
     return stream

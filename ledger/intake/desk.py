@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import sqlalchemy as sa
 
-from ledger.developments import Development, check_may_follow, evolve
+from ledger.developments import Development, check_may_follow, check_one_family, evolve
 from ledger.encoding import canonical, compose, encode, says_the_same
 from ledger.errors import BadReport, Complaint, IdConflict, MayNotFollow, WrongExpectedVersion
 from ledger.events import Data, NewEvent, RecordedEvent
@@ -124,7 +124,8 @@ class Desk:
 
     def _stream_of(self, position: int) -> str:
         if position not in self._stream_at:
-            why = f"got {position}, wanted a position from 1 to {self._position}"
+            known = f"from 1 to {self._position}" if self._position else "(it has no event yet)"
+            why = f"got {position}, wanted a position of this ledger {known}"
             raise BadReport([Complaint("position", why)])
         return self._stream_at[position]
 
@@ -155,6 +156,7 @@ class Desk:
         if found.stream_version == 0:
             raise MayNotFollow(development.stream, f"{other} is not in this ledger")
         if "same_as" in candidate.data:
+            check_one_family(development, found)
             self._check_no_circle(development.stream, found)
 
     def _check_no_circle(self, stream: str, target: Development) -> None:

@@ -1,19 +1,20 @@
 """Files of reports, read one report at a time: NDJSON (a report a line) or YAML.
 
-Takes bytes; hands on a Draft for each report, with the line it begins on, or a BadDraft for one
-that cannot be read. docs/recording.md describes the form. Nothing is guessed: a float, a key that
+Takes bytes; hands on a Draft for each report, which knows its lines, or a BadDraft for one that
+cannot be read. docs/recording.md describes the form. Nothing is guessed: a float, a key that
 stands twice, text that is not UTF-8 are refused and named by their line.
 """
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 import yaml
 
 from ledger.errors import BadFile, shown
-from ledger.intake.yaml_reading import TooDeep, construct, documents
+from ledger.intake.yaml_reading import TooDeep, Unread, construct, documents, line_of, place_of
+from ledger.intake.yaml_refusals import not_yaml
 
 Fields = dict[str, Any]
 
@@ -23,9 +24,17 @@ class Draft:
     """One report as it was written, not yet looked at."""
 
     line: int
+    """Where it begins; of reports handed over by a program, which of them it is."""
     fields: Fields
     raw: bytes | None = None
     """The line itself, where the file has one report a line."""
+    nodes: tuple[yaml.Node, ...] = field(default=(), repr=False, compare=False)
+    """In YAML: what it was read from, the report itself before what it shares with others."""
+
+    def line_of(self, field: str) -> int:
+        """Return the line of a field by its name (`persons.1.name`), as deep as it is known."""
+        places = [place_of(node, field) for node in self.nodes]
+        return max(places, key=lambda place: place[0])[1] if places else self.line
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +42,13 @@ class BadDraft:
     """A report that cannot even be read as fields and values."""
 
     line: int
+    """Where reading stopped."""
     why: str
     raw: bytes | None = None
+
+    def line_of(self, field: str) -> int:
+        """Return the line: no field of it is known."""
+        return self.line
 
 
 Drafts = Iterator[Draft | BadDraft]
@@ -117,15 +131,12 @@ def _refuse_float(text: str) -> Any:
 
 
 def _read_yaml(file: BinaryIO) -> Drafts:
+    raw = file.read()
     try:
-        for document in documents(file.read()):
+        for document in documents(raw):
             yield from _reports_in(document)
-    except yaml.MarkedYAMLError as refusal:
-        mark = refusal.problem_mark
-        why = " ".join(filter(None, (refusal.context, refusal.problem)))
-        raise BadFile(f"not YAML: {why}", mark.line + 1 if mark else None) from None
     except yaml.YAMLError as refusal:
-        raise BadFile(f"not YAML: {refusal}") from None
+        raise not_yaml(raw, refusal) from None
     except TooDeep as refusal:
         raise BadFile("nested too deeply to be reports", refusal.line) from None
     except RecursionError:  # through aliases
@@ -134,35 +145,39 @@ def _read_yaml(file: BinaryIO) -> Drafts:
 
 def _reports_in(document: yaml.Node) -> Drafts:
     """Yield the reports of one document: a list, one report, or shared fields and `reports`."""
-    shared: Fields = {}
+    shared: Draft | None = None
     if isinstance(document, yaml.MappingNode):
         by_name = {getattr(key, "value", None): value for key, value in document.value}
         reports = by_name.get("reports")
         if reports is None:
-            yield _draft(document, {})
+            yield _draft(document)
             return
         rest = [pair for pair in document.value if pair[1] is not reports]
-        head = _draft(yaml.MappingNode(document.tag, rest, document.start_mark), {})
+        head = _draft(yaml.MappingNode(document.tag, rest, document.start_mark))
         if isinstance(head, BadDraft):
             yield head
             return
-        shared, document = head.fields, reports
+        shared, document = head, reports
     if not isinstance(document, yaml.SequenceNode):
-        yield BadDraft(document.start_mark.line + 1, "wanted a list of reports")
+        got = f"got {shown(document.value)}, " if isinstance(document, yaml.ScalarNode) else ""
+        yield BadDraft(line_of(document), f"{got}wanted a list of reports")
         return
     for node in document.value:
         yield _draft(node, shared)
 
 
-def _draft(node: yaml.Node, shared: Fields) -> Draft | BadDraft:
-    line = node.start_mark.line + 1
+def _draft(node: yaml.Node, shared: Draft | None = None) -> Draft | BadDraft:
     try:
         fields = construct(node)
-    except ValueError as refusal:
-        return BadDraft(line, str(refusal))
+    except Unread as refusal:
+        return BadDraft(refusal.line, str(refusal))
     if not isinstance(fields, dict):
-        return BadDraft(line, f"got {shown(fields)}, wanted a report: its fields and values")
-    return Draft(line, _with_shared(shared, fields))
+        why = f"got {shown(fields)}, wanted a report: its fields and values"
+        return BadDraft(line_of(node), why)
+    if shared is None:
+        return Draft(line_of(node), fields, nodes=(node,))
+    whole = _with_shared(shared.fields, fields)
+    return Draft(line_of(node), whole, nodes=(node, *shared.nodes))
 
 
 def _with_shared(shared: Fields, own: Fields) -> Fields:

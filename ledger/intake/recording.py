@@ -1,8 +1,8 @@
 """Recording: drafts checked against the history they would join, and appended.
 
-Takes Drafts (from `reading`) and a database; hands on an Outcome that counts what was recorded and
-names every refusal. By default all reports of a file are recorded or none; with `keep_going` the
-good ones are, and the refused ones are named.
+Takes Drafts (from `reading`) and a database; hands on an Outcome that counts what was recorded,
+names every refusal, and notes what is odd about what was recorded. By default all reports of a file
+are recorded or none; with `keep_going` the good ones are, and the refused ones are named.
 
 A report that stands in its stream already, word for word, is not recorded again: the same file can
 be recorded twice. To repeat a report on purpose, give it an `id` of its own.
@@ -11,10 +11,12 @@ be recorded twice. To repeat a report on purpose, give it an `id` of its own.
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
+from typing import NamedTuple
 
 from ledger.errors import BadReport, Complaint, LedgerError
 from ledger.intake.composing import Candidate, read_draft
 from ledger.intake.desk import Desk
+from ledger.intake.oddities import oddities
 from ledger.intake.reading import BadDraft, Draft
 from ledger.kinds.sealing import Salts
 from ledger.store.append import Clock, Receipt
@@ -34,13 +36,37 @@ class Writer:
     salts: Salts
 
 
+class Remark(NamedTuple):
+    """What is wrong with a field, or odd about it, and where it stands."""
+
+    line: int
+    field: str
+    """Its name, as `persons.1.name`; empty where the remark is about the whole report."""
+    message: str
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {Complaint(self.field, self.message)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """One report that was not recorded."""
 
-    line: int
     complaints: tuple[Complaint, ...]
     draft: Draft | BadDraft
+
+    @property
+    def line(self) -> int:
+        """The line that the report begins on."""
+        return self.draft.line
+
+    @property
+    def remarks(self) -> list[Remark]:
+        """Every complaint, with the line of its field, in the order of the lines."""
+        return sorted(_remarks(self.draft, self.complaints), key=lambda remark: remark.line)
+
+    def __str__(self) -> str:
+        return "; ".join(map(str, self.remarks))
 
 
 @dataclass(slots=True)
@@ -51,8 +77,8 @@ class Outcome:
     recorded: list[Receipt] = field(default_factory=list)
     already: int = 0
     refusals: list[Refusal] = field(default_factory=list)
-    flags: list[tuple[int, str]] = field(default_factory=list)
-    """Line and remark for values that were recorded but look odd."""
+    flags: list[Remark] = field(default_factory=list)
+    """What is odd about the reports in `recorded`; nothing of it stands in the ledger."""
     written: bool = False
     """Whether `recorded` is in the database: not after a dry run or a refusal of the whole file."""
 
@@ -104,21 +130,25 @@ def _take_in(desk: Desk, chunk: list[Draft | BadDraft], outcome: Outcome) -> Non
         try:
             composed.append(_composed(draft))
         except BadReport as refusal:
-            outcome.refusals.append(Refusal(draft.line, refusal.complaints, draft))
+            outcome.refusals.append(Refusal(refusal.complaints, draft))
     desk.open([candidate for _, candidate in composed])
+    taken = []
     for draft, candidate in composed:
         try:
             is_new = desk.take(candidate)
         except BadReport as refusal:
-            outcome.refusals.append(Refusal(draft.line, refusal.complaints, draft))
+            outcome.refusals.append(Refusal(refusal.complaints, draft))
         except LedgerError as refusal:
-            complaint = Complaint("", str(refusal))
-            outcome.refusals.append(Refusal(draft.line, (complaint,), draft))
+            outcome.refusals.append(Refusal((Complaint("", str(refusal)),), draft))
         else:
             outcome.already += not is_new
-            outcome.flags += [(draft.line, flag) for flag in _flags(candidate.data)]
+            taken += [(draft, candidate)] if is_new else []
     outcome.refusals.sort(key=lambda refusal: refusal.line)
-    outcome.recorded += desk.close()
+    receipts = desk.close()
+    outcome.recorded += receipts
+    for (draft, candidate), receipt in zip(taken, receipts, strict=True):
+        odd = oddities(candidate.kind, candidate.data, receipt.recorded_at)
+        outcome.flags += _remarks(draft, odd)
 
 
 def _composed(draft: Draft | BadDraft) -> tuple[Draft, Candidate]:
@@ -127,12 +157,5 @@ def _composed(draft: Draft | BadDraft) -> tuple[Draft, Candidate]:
     return draft, read_draft(draft)
 
 
-def _flags(value: object) -> Iterator[str]:
-    """Yield the flags that the values of a report carry, wherever they stand in it."""
-    if isinstance(value, dict):
-        yield from value.get("flags", ())
-        for inner in value.values():
-            yield from _flags(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _flags(inner)
+def _remarks(draft: Draft | BadDraft, complaints: Iterable[Complaint]) -> list[Remark]:
+    return [Remark(draft.line_of(c.field), c.field, c.message) for c in complaints]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from marshmallow import ValidationError
@@ -68,7 +69,7 @@ class Provenance(Form):
     rules = (one_of_url_document_locator,)
 
     publisher = Text("the organisation that published it", limit=200, required=True,
-                     example="Straight Arrow News")
+                     example="Example Times")
     url = Text("where it can be read", example="https://example.org/article")
     document_sha256 = Pattern("SHA-256 of the document, 64 hexadecimal digits", DIGEST)
     locator = Text("where else it can be found again (archive, page)", limit=500)
@@ -76,8 +77,8 @@ class Provenance(Form):
     retrieved = DayField("the day on which it was read", example="2025-12-14")
     attributed_to = Text("who says so, where the publisher quotes somebody", sealed=True,
                          limit=200, example="press service of the president")
-    origin = Pattern("a short name that copies of one text share, so that they count once",
-                     SLUG, example="reuters-2025-12-13")
+    origin = Pattern("a short name that copies of one text share, to tell them from sources",
+                     SLUG, example="other-wire-2025-12-13")
     grade = Group("the Admiralty grade of source and information", Grade())
 
 
@@ -150,12 +151,25 @@ class Breakdown(Field):
 
     def read(self, value: Any) -> list[Any]:
         if isinstance(value, Mapping):
-            value = [{self.key: name, "count": count} for name, count in value.items()]
-        if not isinstance(value, list):
+            lines = self._read_mapping(value)
+        elif isinstance(value, list):
+            lines = self.lines.read(value)
+        else:
             raise BadValue(value, PAIR_WANTED)
-        lines = self.lines.read(value)
         self._refuse_twice(lines)
         return lines
+
+    def _read_mapping(self, value: Mapping[Any, Any]) -> list[Any]:
+        """Return the lines of a mapping; what is refused is named by the key that was written."""
+        lines = [{self.key: name, "count": count} for name, count in value.items()]
+        try:
+            return self.lines.read(lines)
+        except ValidationError as refusal:
+            names: dict[Any, str] = dict(enumerate(map(str, value)))
+            raise ValidationError({
+                names[index]: list(chain(*inner.values()))
+                for index, inner in refusal.messages_dict.items()
+            }) from None
 
     def quick(self, it: str, use: Use) -> Lines:
         yield f"{it}codes = set()"

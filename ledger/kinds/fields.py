@@ -288,8 +288,8 @@ class ListOf(Field):
             raise BadValue(f"{len(items)} of them", f"{self.least} to {self.most:,}")
         errors: dict[int, Any] = {}
         normal = [self._read_item(index, item, errors) for index, item in enumerate(items)]
-        if errors:
-            raise ValidationError(errors)
+        if errors:  # of a single thing nobody wrote an index
+            raise ValidationError(errors if items is value else errors[0])
         return normal
 
     def _read_item(self, index: int, item: Any, errors: dict[int, Any]) -> Any:

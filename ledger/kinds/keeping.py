@@ -77,7 +77,7 @@ class DevelopmentsLinked(Form):
     link = Choice("how this development belongs to the other", LINKS, required=True,
                   example="in_exchange_for")
     to = StreamField("the other development, as by-talks-2025-12-13", "development",
-                     required=True)
+                     required=True, example="by-talks-2025-12-12")
     denied = Flag("true where the source denies the link", load_default=False, example="false")
     provenance = provenance()
     note = note()
@@ -94,7 +94,7 @@ class DevelopmentsMerged(Form):
     """Version 1."""
 
     same_as = StreamField("the development that this one is the same as", "development",
-                          required=True)
+                          required=True, example="by-release-mid-december")
     reason = reason()
 
 
@@ -108,8 +108,9 @@ class MergeWithdrawn(Form):
 class PersonIdentified(Form):
     """Version 1."""
 
-    name = Text("the person's name", sealed=True, limit=200, required=True)
-    aliases = ListOf("other spellings and names", Text("a name", limit=200), sealed=True)
+    name = Text("the person's name", sealed=True, limit=200, required=True, example="A. Name")
+    aliases = ListOf("other spellings and names", Text("a name", limit=200), sealed=True,
+                     example="[A. Nayme]")
     born = DayField("the day of birth", sealed=True)
     citizenships = ListOf("the person's citizenships", CountryField("a citizenship"),
                           load_default=list, most=10)
@@ -122,14 +123,16 @@ class PersonIdentified(Form):
 class PersonsMerged(Form):
     """Version 1."""
 
-    same_as = StreamField("the stream of the person that this one is", "person", required=True)
+    same_as = StreamField("the stream of the person that this one is", "person", required=True,
+                          example="p-9q4d")
     reason = reason()
 
 
 class SourceAssessed(Form):
     """Version 1."""
 
-    publisher = Text("the publisher that is assessed", limit=200, required=True)
+    publisher = Text("the publisher that is assessed", limit=200, required=True,
+                     example="Example Times")
     reliability = Choice("the source's reliability, A to F", "ABCDEF", required=True, example="B")
     origin = Pattern("the short name of where it copies from", SLUG)
     reason = reason()

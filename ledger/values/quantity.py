@@ -44,6 +44,8 @@ class Quantity:
 UNSTATED = Quantity("unstated")
 
 _NUMBER = r"(\d[\d,]*)"
+_DASH = "[-\u2013]"
+"""The hyphen of a keyboard, and the en dash that pages print."""
 _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), relation)
     for pattern, relation in (
@@ -55,8 +57,8 @@ _WORDS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (rf"(?:at most|up to|no more than) {_NUMBER}", "at_most"),
         (rf"(?:fewer than|less than|under) {_NUMBER}", "fewer_than"),
         (rf"between {_NUMBER} and {_NUMBER}", "between"),
-        (rf"{_NUMBER} (?:to|-) {_NUMBER}", "between"),
-        (rf"{_NUMBER}-{_NUMBER}", "between"),
+        (rf"{_NUMBER} (?:to|{_DASH}) {_NUMBER}", "between"),
+        (rf"{_NUMBER}{_DASH}{_NUMBER}", "between"),
         (rf"(?:about|around|some|approximately|~) ?{_NUMBER}", "about"),
     )
 )
