@@ -18,7 +18,8 @@ from ledger.cli.audit.group import audit
 from ledger.cli.demo import demo
 from ledger.cli.diff import diff
 from ledger.cli.explain import explain
-from ledger.cli.look import history, show, status
+from ledger.cli.history import history
+from ledger.cli.look import show, status
 from ledger.cli.output import (
     EXIT_CODES,
     INTERRUPTED,
