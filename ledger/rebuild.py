@@ -115,7 +115,7 @@ def rebuild_all(
 
     Every event is read once for all of them; a long log by so many worker processes. With
     `check` the live tables are left alone. Raises CouldNot at once where another process is at
-    one of them, and where there are no tables to check.
+    one of them, and where there are no tables to check, or their checkpoint lies beyond the log.
     """
     how = "check" if check else "rebuild"
     with ExitStack() as locks:
@@ -128,6 +128,10 @@ def rebuild_all(
             if check and work.served is None:
                 why = "it was never built; `ledger projections rebuild` builds it"
                 raise CouldNot(f"check {work.projection.name}", why)
+            if work.run.position > head:
+                if check:
+                    raise _beyond(work, head)
+                work.served = None  # nobody knows what the tables hold: they are made anew
         several = workers if head >= WORTH_PROCESSES else 1
         folding = _Folding(engine, projections, several, on_progress)
         _compare(folding, works)
@@ -146,11 +150,15 @@ def catch_up(
 ) -> Run:
     """Fold the streams that changed since the checkpoint; a projection never built is rebuilt.
 
-    Costs what the changed streams hold, however long the log is.
+    Costs what the changed streams hold, however long the log is. Raises CouldNot where another
+    process is at it, and where the checkpoint lies beyond the log.
     """
     work = _Work(projection, Run(projection.name, "catch_up", format_time(clock())))
     with alone(engine, projection.name, holder):
-        _advance(engine, work, _head(engine))
+        head = _head(engine)
+        _advance(engine, work, head)
+        if work.run.position > head:
+            raise _beyond(work, head)
         if work.served is not None:
             with changing(engine) as connection:
                 _remember(connection, work.run, clock)
@@ -224,6 +232,13 @@ def _advance(engine: sa.Engine, work: _Work, head: int) -> None:
             up_to = min(head, served.position + EVENTS)
             _take_in(connection, work, work.live, served.position, up_to)
             _write_checkpoint(connection, work, served.rebuilt_at)
+
+
+def _beyond(work: _Work, head: int) -> CouldNot:
+    """Return the refusal of a checkpoint that nothing recorded can have led to."""
+    name, position = work.projection.name, work.run.position
+    why = f"its checkpoint is at position {position:,}, the ledger has {head:,} events"
+    return CouldNot(f"go on with {name}", f"{why}; `ledger projections rebuild {name}` mends it")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,14 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from recording import record_example, recorded, release
 
-from ledger import folding
+from ledger import folding, tables
 from ledger.book import now
 from ledger.developments import Live
 from ledger.errors import CouldNot
@@ -200,6 +201,24 @@ def test_a_new_version_is_built_beside_the_old_one(engine: sa.Engine) -> None:
     run = catch_up(engine, replace(RELEASES, version=2), now)
 
     assert run.how == "rebuild"
+    assert live(engine) == naive(engine)
+
+
+def test_a_checkpoint_beyond_the_log_is_refused_and_mended(engine: sa.Engine) -> None:
+    """A checkpoint moved ahead hides no new event: catch-up refuses, a rebuild mends it."""
+    record_example(engine, "article")
+    rebuild(engine, RELEASES, now)
+    with changing(engine) as connection:
+        ahead = sa.update(tables.checkpoints).values(position=400)
+        connection.execute(ahead.where(tables.checkpoints.c.projection == "releases"))
+    recorded(engine, release("by-later", total=3))
+
+    for refused in (catch_up, partial(rebuild, check=True)):
+        with pytest.raises(CouldNot, match="at position 400, the ledger has 14 events"):
+            refused(engine, RELEASES, now)
+    run = rebuild(engine, RELEASES, now)
+
+    assert (run.outcome, run.position) == ("ok", 14)
     assert live(engine) == naive(engine)
 
 
