@@ -24,6 +24,7 @@ from ledger.cli.look import show, status
 from ledger.cli.output import (
     EXIT_CODES,
     INTERRUPTED,
+    WORDS,
     Diagnostic,
     examples,
     finish,
@@ -47,7 +48,6 @@ SECTIONS: tuple[tuple[str, tuple[click.Command, ...]], ...] = (
 )
 
 NOBODY_READS = 141
-_WORDS = "ledger.words"
 HELP_AT_MOST = 120
 """Characters of a command's one line; a longer one would end in three dots."""
 
@@ -81,7 +81,7 @@ class Sections(click.Group):
         words = list(args)
         with _misuse_in_json(words):
             context = super().make_context(info_name, args, parent, **extra)
-        context.meta[_WORDS] = words
+        context.meta[WORDS] = words
         return context
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -89,7 +89,7 @@ class Sections(click.Group):
         _survive_any_encoding()
         try:
             try:
-                with _misuse_in_json(ctx.meta[_WORDS]):
+                with _misuse_in_json(ctx.meta[WORDS]):
                     return super().invoke(ctx)
             finally:
                 sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
@@ -174,7 +174,7 @@ def _stop(context: click.Context, status: str, message: str) -> NoReturn:
     message = " ".join(message.split())
     say(f"refused: {message}" if status == "refused" else message)
     try:
-        if wants_json(context.meta[_WORDS]):
+        if wants_json(context.meta[WORDS]):
             print_json(None, status, [Diagnostic(status, message)])
     except OSError:  # stdout is what failed
         pass

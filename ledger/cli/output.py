@@ -35,6 +35,8 @@ EXIT_CODES = {"ok": 0, "finding": 1, "misused": 2, "refused": 3, "could_not": 4}
 INTERRUPTED = 130
 WIDTH = 80
 """Columns where nobody watches: piped output is the same everywhere."""
+WORDS = "ledger.words"
+"""Under which the context keeps the command line, for `wants_json`."""
 SHORT, LEAST, GAP = 27, 10, 3
 """Of tables: widths of the longest moment, and of a column whose text is wrapped; the gap."""
 

@@ -67,7 +67,7 @@ def list_(format: str) -> None:
 def status(database: str, format: str) -> None:
     """Say how far each projection is behind, in events and seconds, and whether it is stalled.
 
-    A stalled projection met an event that it cannot apply: it answers as of the event before.
+    A stalled projection met an event that it cannot apply: it stops there and serves what it has.
     """
     with reading(open_to_read(database)) as connection:
         rows = [_state(connection, projection) for projection in PROJECTIONS]

@@ -50,7 +50,9 @@ def schedule() -> None:
     ledger.toml says what runs when. Any number of `ledger schedule run` may run on one ledger: one
     leads, the others stand by. A slot is a moment at which a command is due.
 
-    All but `runs` need the extra schedule: pip install 'incident-ledger[schedule]'.
+    \b
+    All but `runs` need the extra schedule:
+      pip install 'incident-ledger[schedule]'
     """
 
 
