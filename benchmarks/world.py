@@ -23,8 +23,9 @@ import sqlalchemy as sa
 
 from benchmarks.stories import QUIET, STATES, Draft, Story, Teller
 from ledger import tables
-from ledger.encoding import compose, digest
+from ledger.encoding import compose
 from ledger.events import NewEvent
+from ledger.kinds.sealing import digest
 from ledger.store.append import append
 from ledger.store.connect import connect, writing
 from ledger.store.migrate import upgrade

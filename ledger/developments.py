@@ -68,20 +68,21 @@ class Development:
             self.steps = _steps(self.live)
 
 
-REPORT, STEP, TIES = "report", "step", "ties"
+REPORT, STEP, TYPE, TIES = "report", "step", "type", "ties"
 
 
 class Part(NamedTuple):
     """A part of a development, which rows of answer tables are about."""
 
     what: str
-    """REPORT: one live report; STEP: all of one type and stage; TIES: the links and merges."""
+    """REPORT: one live report; STEP: all of one type and stage; TYPE: all of one type; TIES: the
+    links and merges."""
     type: str
     """The event type of its reports; empty for ties."""
     key: Any
-    """The report's position, or the stage."""
+    """The report's position, or the stage; empty for a type and for ties."""
     now: Report | Live | Development | None
-    """What it is; None where there is no such report or step any more."""
+    """What it is; None where there is no such report any more."""
 
 
 def parts(development: Development) -> list[Part]:
@@ -96,9 +97,11 @@ def changed_parts(before: Development, after: Development) -> list[Part]:
         if after.live and after.live[:-1] == before.live:
             report = after.live[-1]
             step = _step(report)
+            alike = after.live if len(after.steps) == 1 else _of_type(after, report.type)
             changed += [
                 Part(REPORT, report.type, report.position, report),
                 Part(STEP, *step, after.steps[step]),
+                Part(TYPE, report.type, "", alike),
             ]
         else:
             changed += _other_parts(before, after)
@@ -170,9 +173,16 @@ def _other_parts(before: Development, after: Development) -> Iterator[Part]:
         report = new.get(position)
         if report is not old.get(position):
             yield Part(REPORT, (report or old[position]).type, position, report)
-    for step in before.steps.keys() | after.steps.keys():
-        if after.steps.get(step) != before.steps.get(step):
-            yield Part(STEP, *step, after.steps.get(step))
+    steps = before.steps.keys() | after.steps.keys()
+    changed = [step for step in steps if after.steps.get(step) != before.steps.get(step)]
+    for step in changed:
+        yield Part(STEP, *step, after.steps.get(step))
+    for type in {type for type, _ in changed}:
+        yield Part(TYPE, type, "", _of_type(after, type) or None)
+
+
+def _of_type(development: Development, type: str) -> Live:
+    return tuple([report for report in development.live if report.type == type])
 
 
 def check_may_follow(before: Development, type: str, data: Data) -> None:

@@ -26,8 +26,45 @@ class NewEvent:
     causation: str | None = None
     correlation: str | None = None
     canonical: bytes | None = field(default=None, init=False, repr=False, compare=False)
-    """The bytes of `data`, made where the data were checked and not under the append lock; None
-    where `encoding` has to make them. A copy with other data starts without."""
+    """`data`, format and `id` as they will stand in the entry, made where the data were checked and
+    not under the append lock; None where `encoding` has to make them. A copy starts without."""
+
+
+class _Unfrozen:
+    """A NewEvent that can be filled in: its slots, without what refuses to set them."""
+
+    __slots__ = NewEvent.__slots__
+
+
+def new_event(
+    id: str,
+    stream: str,
+    type: str,
+    type_version: int,
+    data: Data,
+    disclosures: Mapping[str, str],
+    causation: str | None,
+    correlation: str | None,
+    canonical: bytes,
+) -> NewEvent:
+    """Return an event with its canonical bytes, in a quarter of the time of `NewEvent(…)`.
+
+    What a frozen dataclass costs is that it sets each field past its own refusal. Here they are set
+    while nothing refuses, and the event is frozen after that.
+    """
+    event: Any = _Unfrozen()
+    event.id = id
+    event.stream = stream
+    event.type = type
+    event.type_version = type_version
+    event.data = data
+    event.disclosures = disclosures
+    event.causation = causation
+    event.correlation = correlation
+    event.canonical = canonical
+    event.__class__ = NewEvent
+    frozen: NewEvent = event
+    return frozen
 
 
 class RecordedEvent(NamedTuple):

@@ -27,9 +27,10 @@ import sqlalchemy as sa
 
 import ledger
 from ledger import tables
-from ledger.encoding import compose, digest, parse
+from ledger.encoding import compose, parse
 from ledger.errors import LedgerError
 from ledger.events import Data, NewEvent
+from ledger.kinds.sealing import digest
 from ledger.store.append import append
 from ledger.store.connect import connect, reading, run_bare, writing
 from ledger.store.read import Selection, read_events

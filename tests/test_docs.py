@@ -25,7 +25,7 @@ from ledger.answers import releases as answers
 from ledger.bounds.bounding import EXACT_UP_TO
 from ledger.cli.main import ledger as command_line
 from ledger.cli.output import EXIT_CODES, INTERRUPTED
-from ledger.encoding import ENTRY_LIMIT, FORMAT, canonical, digest, parse
+from ledger.encoding import ENTRY_LIMIT, FORMAT, canonical, parse
 from ledger.examples.shipped import NAMES
 from ledger.intake.composing import CATEGORIES, HEADER
 from ledger.intake.reading import read_reports
@@ -35,6 +35,7 @@ from ledger.kinds.fields import CountryField, DayField, Field, ListOf, PartyFiel
 from ledger.kinds.form import Form, Group
 from ledger.kinds.keeping import LINKS, SAME_STREAM
 from ledger.kinds.registry import KINDS
+from ledger.kinds.sealing import digest
 from ledger.merkle import EMPTY_ROOT
 from ledger.store.connect import connect, reading
 from ledger.store.read import read_entry, read_head
@@ -151,9 +152,8 @@ def test_worked_example(ledger_file: sa.Engine, tmp_path: Path) -> None:
     assert all(f"of {len(entry):,} bytes" in FORMAT_PAGE for entry in entries)
     assert sorted(disclosures) == sorted(lines)
     assert [base64.urlsafe_b64decode(line + "==").decode() for line in lines] == opened
-    assert parse(entries[0])["_sd"] == {
-        json.loads(array)[1]: digest(line) for array, line in zip(opened, lines, strict=True)
-    }
+    named = [json.loads(array)[1] for array in opened]
+    assert parse(entries[0])["_sd"] == dict(zip(named, map(digest, lines), strict=True))
     assert checked(tmp_path / "copy", entries, disclosures) == output
 
 

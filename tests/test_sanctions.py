@@ -7,9 +7,10 @@ import sqlalchemy as sa
 from recording import SOURCE, page_by_page, record_example, recorded
 
 from ledger.answers.answer import Answer
-from ledger.answers.sanctions import EVER, ORDER, Step, further, sanctions, standing
+from ledger.answers.sanctions import sanctions
 from ledger.book import now
 from ledger.errors import BadValue, NotFound
+from ledger.projections.courses import EVER, ORDER, Step, further, standing
 from ledger.projections.sanctions import SANCTIONS
 from ledger.projections.sanctions import sanctions as table
 from ledger.rebuild import catch_up, rebuild

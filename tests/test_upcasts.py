@@ -13,8 +13,6 @@ from ledger import encoding
 from ledger.encoding import (
     canonical,
     decode,
-    digest,
-    disclosed,
     normal,
     parse,
     says_the_same,
@@ -24,6 +22,7 @@ from ledger.errors import BadEntry
 from ledger.kinds.diplomacy import TalksHeld
 from ledger.kinds.kind import Kind
 from ledger.kinds.registry import KINDS
+from ledger.kinds.sealing import digest, disclosed
 
 ENTRIES = Path(__file__).parent / "histories" / "entries"
 OLD_TALKS = (ENTRIES / "TalksHeld-1.json").read_bytes()

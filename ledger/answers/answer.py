@@ -21,7 +21,7 @@ from ledger.values.country import read_country
 from ledger.values.day import read_day
 
 Row = dict[str, Any]
-AsOf = int | str | None
+AsOf = int | str | datetime | None
 """A position, a time (ISO, UTC) up to which events were recorded, or None: all of them."""
 
 _RECORDED_AT = sa.select(tables.events.c.recorded_at).where(
@@ -50,6 +50,8 @@ class Answer:
     """Each disputed development with the positions of the reports that disagree."""
     further: Row = field(default_factory=dict)
     """What else belongs to this answer, by name."""
+    behind: int = 0
+    """Events that were recorded and that the tables behind it have not taken in yet."""
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -92,10 +94,12 @@ def position_at(connection: sa.Connection, as_of: AsOf) -> int | None:
 
     A day or month means its end. recorded_at never goes back, so the position is found by halving.
     """
-    if as_of is None or isinstance(as_of, int):
-        return as_of
-    if as_of.isascii() and as_of.isdigit():
-        return int(as_of)
+    if as_of is None:
+        return None
+    if isinstance(as_of, str) and as_of.isascii() and as_of.removeprefix("-").isdigit():
+        as_of = int(as_of)
+    if isinstance(as_of, int):
+        return _position(connection, as_of)
     moment = _end_of(as_of)
     low, high = 0, read_head(connection).size
     while low < high:
@@ -105,6 +109,11 @@ def position_at(connection: sa.Connection, as_of: AsOf) -> int | None:
         else:
             high = middle - 1
     return low
+
+
+def is_to_come(as_of: str, now: datetime) -> bool:
+    """Return whether it is a time that is not over yet, so that more may be recorded by then."""
+    return not as_of.isdigit() and _end_of(as_of) > format_time(now)
 
 
 def stream_name(connection: sa.Connection, development: str | None) -> str | None:
@@ -147,9 +156,19 @@ def given(**scope: Any) -> Row:
     return {name: value for name, value in scope.items() if value is not None}
 
 
-def _end_of(as_of: str) -> str:
-    """Return the last moment that the text may mean, as entries write moments."""
+def _position(connection: sa.Connection, position: int) -> int:
+    """Return a position of this ledger; 0 is before the first event. Raises BadValue."""
+    size = read_head(connection).size
+    if isinstance(position, bool) or not 0 <= position <= size:
+        raise BadValue(position, f"a position from 0 to {size:,}, or a time")
+    return position
+
+
+def _end_of(as_of: str | datetime) -> str:
+    """Return the last moment that is meant, as entries write moments."""
     try:
+        if isinstance(as_of, datetime):
+            as_of = as_of.isoformat(timespec="microseconds")
         if "T" not in as_of:
             return f"{last_day(as_of) or '9999-12-31'}T23:59:59.999999Z"
         moment = datetime.fromisoformat(as_of)

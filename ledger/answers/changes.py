@@ -10,10 +10,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.errors import BadValue
+from ledger.answers.asking import check_taken_in, most_behind
+from ledger.errors import BadValue, NotFound
 from ledger.projections.projection import Projection, standing_at
 from ledger.projections.registry import PROJECTIONS
 from ledger.store.checkpoints import read_checkpoint
+from ledger.store.read import read_head
 
 Row = dict[str, Any]
 
@@ -38,17 +40,33 @@ def changes(connection: sa.Connection, start: int, end: int) -> list[Change]:
     """Return the rows that stand otherwise after position `end` than after position `start`.
 
     Projections that were never built have no rows to change. Raises BadValue where the end lies
-    before the start. Costs what the tables hold of rows that began or ended between the two.
+    before the start, NotFound where none was ever built, and CouldNot where one has not taken in
+    the end. Costs what the tables hold of rows that began or ended between the two.
     """
     if start > end:
         raise BadValue(f"from {start} to {end}", "the earlier position first")
     found: list[Change] = []
-    for projection in PROJECTIONS:
-        if read_checkpoint(connection, projection.name, projection.version) is None:
-            continue
+    for projection in built(connection):
+        check_taken_in(connection, projection, end)
         for table in projection.tables:
             found += _changes(connection, projection, table, start, end)
     return found
+
+
+def built(connection: sa.Connection) -> list[Projection]:
+    """Return the projections that have answer tables; raises NotFound where there are none."""
+    found = [
+        projection for projection in PROJECTIONS
+        if read_checkpoint(connection, projection.name, projection.version) is not None
+    ]
+    if not found:
+        raise NotFound("any answer table", "`ledger projections rebuild` builds them")
+    return found
+
+
+def taken_in(connection: sa.Connection) -> int:
+    """Return the last position that every built projection has taken in."""
+    return read_head(connection).size - most_behind(connection, built(connection))
 
 
 def _changes(

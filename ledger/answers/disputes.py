@@ -4,11 +4,14 @@ Takes the question's parameters; hands on an Answer with a row for each developm
 dispute. Reads answer tables only, never an event.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from ledger.answers.answer import (
     Answer,
     AsOf,
+    Row,
     behind,
     given,
     last_day,
@@ -50,24 +53,19 @@ def disputes(
         development=stream_name(connection, development),
         as_of=position_at(connection, as_of),
     )
-    query = sa.select(table).where(standing_at(table, scope.get("as_of")))
-    if "state" in scope:
-        query = query.where(_names(scope["state"], scope.get("as_of")))
-    if "development" in scope:
-        query = query.where(table.c.stream == scope["development"])
-    c = table.c
     return Answer(
         DISPUTES.question,
         ("development", "type", "stage", "about", "positions"),
         [
             {
-                "development": row.stream,
-                "type": row.type,
-                "stage": row.stage,
-                "about": row.about,
-                "positions": [int(position) for position in row.positions.split()],
+                "development": stream,
+                "type": type,
+                "stage": stage,
+                "about": about,
+                "positions": [*map(int, positions.split())],
             }
-            for row in connection.execute(query.order_by(c.stream, c.type, c.stage)).all()
+            for stream, type, stage, about, positions
+            in connection.execute(_query(scope)).all()
         ],
         scope,
         COUNTING,
@@ -75,10 +73,19 @@ def disputes(
     )
 
 
-def _names(state: str, as_of: int | None) -> sa.ColumnElement[bool]:
-    """Return the condition that a report of the dispute names the state."""
-    party, c = dispute_parties.c, table.c
-    theirs = sa.select(party.stream, party.type, party.stage).where(
-        party.party == state, standing_at(dispute_parties, as_of)
+def _query(scope: Row) -> sa.Select[Any]:
+    """Return the disputes by development, type and stage: from the rows of a party, in their order.
+    """
+    c, theirs, as_of = table.c, dispute_parties.c, scope.get("as_of")
+    query = sa.select(c.stream, c.type, c.stage, c.about, c.positions)
+    query = query.where(standing_at(table, as_of))
+    if "development" in scope:
+        query = query.where(c.stream == scope["development"])
+    if "state" not in scope:
+        return query.order_by(c.stream, c.type, c.stage)
+    same = (c.stream == theirs.stream) & (c.type == theirs.type) & (c.stage == theirs.stage)
+    return (
+        query.join_from(dispute_parties, table, same)
+        .where(theirs.party == scope["state"], standing_at(dispute_parties, as_of))
+        .order_by(theirs.stream, theirs.type, theirs.stage)
     )
-    return sa.tuple_(c.stream, c.type, c.stage).in_(theirs)

@@ -20,7 +20,7 @@ from ledger.answers.answer import (
     position_at,
     stream_name,
 )
-from ledger.answers.sanctions import EVER, ORDER, Step, further, standing, step_of
+from ledger.projections.courses import EVER, ORDER, Step, further, standing
 from ledger.projections.exchanges import EXCHANGES, exchange_stages
 from ledger.projections.exchanges import exchanges as table
 from ledger.projections.projection import standing_at
@@ -81,12 +81,14 @@ def _stages(
 ) -> Ends:
     """Return how far each end of these links went by the day."""
     linked = sa.select(table.c.stream).where(links).union(sa.select(table.c.other).where(links))
-    query = sa.select(exchange_stages).where(
-        standing_at(exchange_stages, as_of), exchange_stages.c.stream.in_(linked)
-    )
+    c = exchange_stages.c
+    query = sa.select(
+        c.stream, c.stage, sa.func.coalesce(c.valid_from, ""),
+        sa.func.coalesce(c.valid_until, EVER), c.position,
+    ).where(standing_at(exchange_stages, as_of), c.stream.in_(linked))
     steps: dict[str, list[Step]] = {}
-    for row in connection.execute(query):
-        steps.setdefault(row.stream, []).append(step_of(row, row.stage))
+    for end, *step in connection.execute(query):
+        steps.setdefault(end, []).append(Step(*step))
     return {end: standing(of, day, further, ORDER).state for end, of in steps.items()}
 
 

@@ -11,21 +11,16 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.answers.answer import (
-    AsOf,
-    behind,
-    first_day,
-    last_day,
-    position_at,
-    state_code,
-)
+from ledger.answers.answer import AsOf, behind, first_day, last_day, state_code
+from ledger.answers.asking import checked
 from ledger.bounds.bounding import bound
 from ledger.bounds.claims import Bounds
 from ledger.developments import Report, fold
 from ledger.events import RecordedEvent
 from ledger.projections.release_totals import ReleaseTotals, Scope, totals_of
 from ledger.projections.releases import RELEASES, claim, party_code
-from ledger.store.read import read_streams
+from ledger.projections.releases import releases as releases_table
+from ledger.store.read import read_head, read_streams
 from ledger.values.country import read_country
 
 TOGETHER = 200
@@ -73,11 +68,13 @@ def explain_releases(
     """Return what each release contributes to a number of `answer releases`.
 
     Without a citizenship the number is the total. The lows and highs add up to those of the answer.
-    Raises BadValue, NotFound.
+    Raises what `checked` raises.
     """
-    behind(connection, RELEASES)
     code = None if citizenship is None else read_country(citizenship).code
-    position = position_at(connection, as_of)
+    party = releases_table.c.released_by
+    position = checked(connection, [RELEASES], party, state, since, until, as_of)
+    if position is None:  # what the tables hold, and not a report that they have not taken in
+        position = read_head(connection).size - behind(connection, RELEASES)
     scope = Scope(state_code(state), first_day(since), last_day(until), stage, position)
     totals, values = totals_of(scope)
     members = _members(connection, totals, values)

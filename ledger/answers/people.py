@@ -4,6 +4,8 @@ Takes the state that holds or frees them and a day; hands on an Answer with one 
 key and never by name.
 """
 
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,7 +21,7 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
-from ledger.answers.sanctions import EVER, known_by, standing, step_of
+from ledger.projections.courses import EVER, Step, both, known_by
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
 from ledger.projections.projection import standing_at
@@ -60,15 +62,18 @@ def people(
     """
     behind(connection, PEOPLE)
     at, day, by = position_at(connection, as_of), last_day(valid_at), state_code(state)
-    query = sa.select(table).where(standing_at(table, at)).order_by(table.c.position)
+    c = table.c
+    query = sa.select(
+        c.person, c.event + " " + c.stage, sa.func.coalesce(c.valid_from, ""),
+        sa.func.coalesce(c.valid_until, EVER), c.position, c.citizenships,
+    ).where(standing_at(table, at))
     if by is not None:
-        query = query.where(table.c.held_by == by)
+        query = query.where(c.held_by == by)
     if (stream := stream_name(connection, development)) is not None:
-        query = query.where(table.c.stream == stream)
-    found: dict[str, list[Any]] = {}
-    for row in connection.execute(query).all():
-        found.setdefault(row.person, []).append(row)
-    rows = [_row(person, theirs, day or EVER) for person, theirs in sorted(found.items())]
+        query = query.where(c.stream == stream)
+    steps = sorted(connection.execute(query).all(), key=itemgetter(0))
+    persons = groupby(steps, key=itemgetter(0))
+    rows = [_row(person, list(theirs), day or EVER) for person, theirs in persons]
     return Answer(
         PEOPLE.question,
         ("person", "status", "since", "until", "may_be", "citizenships", "positions"),
@@ -89,21 +94,17 @@ def follow(before: str | None, said: str) -> str | None:
 
 
 def _row(person: str, theirs: list[Any], day: str) -> Row:
-    steps = [step_of(row, _said(row)) for row in theirs]
-    surely = standing(steps, day, follow, ORDER)
-    perhaps = standing(steps, day, follow, ORDER, earliest=True)
-    known = known_by(steps, day)
+    steps = [
+        Step(said if said in ORDER else ORDER[0], first, last, position)
+        for _, said, first, last, position, _ in theirs
+    ]
+    surely, may_be = both(steps, day, follow, ORDER)
     return {
         "person": person,
         "status": surely.state,
         "since": surely.since,
         "until": surely.until,
-        "may_be": perhaps.state if perhaps.state != surely.state else None,
-        "citizenships": sorted({code for row in theirs for code in row.citizenships.split()}),
-        "positions": [step.position for step in known],
+        "may_be": may_be,
+        "citizenships": sorted({code for *_, codes in theirs for code in codes.split()}),
+        "positions": [step.position for step in known_by(steps, day)],
     }
-
-
-def _said(row: Any) -> str:
-    said = f"{row.event} {row.stage}"
-    return said if said in ORDER else ORDER[0]

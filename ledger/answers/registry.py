@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
 
 from ledger.answers.answer import Answer
 from ledger.answers.coded_events import coded_events
@@ -13,14 +16,17 @@ from ledger.answers.sanctions import sanctions
 from ledger.answers.talks import talks
 from ledger.answers.tallies import tallies
 from ledger.projections.coded_events import CODED_EVENTS
-from ledger.projections.disputes import DISPUTES
+from ledger.projections.disputes import DISPUTES, dispute_parties
 from ledger.projections.exchanges import EXCHANGES
 from ledger.projections.people import PEOPLE
+from ledger.projections.people import people as people_table
 from ledger.projections.projection import Projection
 from ledger.projections.releases import RELEASES
+from ledger.projections.releases import releases as releases_table
 from ledger.projections.sanctions import SANCTIONS
-from ledger.projections.talks import TALKS
+from ledger.projections.talks import TALKS, talk_parties
 from ledger.projections.tallies import TALLIES
+from ledger.projections.tallies import tallies as tallies_table
 
 
 @dataclass(frozen=True)
@@ -34,32 +40,38 @@ class Question:
     """Takes a connection and the parameters by name."""
     parameters: tuple[str, ...]
     """Which of the parameters in `cli.answer.OPTIONS` it takes, beside as_of and valid_at."""
-    projection: Projection
+    projections: tuple[Projection, ...]
+    """Those whose tables it reads."""
+    party: sa.Column[Any] | None = None
+    """Where the organisations stand that `state` may name beside countries."""
     examples: tuple[str, ...] = ()
     """Further command lines for the help page."""
 
 
 QUESTIONS: tuple[Question, ...] = (
     Question("releases", "How many people were freed, at least and at most?", releases,
-             ("by", "state", "development", "since", "until", "stage"), RELEASES,
+             ("by", "state", "development", "since", "until", "stage"), (RELEASES,),
+             releases_table.c.released_by,
              ("ledger answer releases --state BY --since 2025-11-01",
               "ledger answer releases --by day --state Belarus --format csv")),
     Question("tallies", "What do sources claim as totals, against what the ledger derives?",
-             tallies, ("state",), TALLIES, ("ledger answer tallies --state Belarus",)),
+             tallies, ("state",), (TALLIES, RELEASES), tallies_table.c.state,
+             ("ledger answer tallies --state Belarus",)),
     Question("disputes", "Which developments have reports that contradict each other?", disputes,
-             ("state", "development"), DISPUTES, ("ledger answer disputes --state Belarus",)),
+             ("state", "development"), (DISPUTES,), dispute_parties.c.party,
+             ("ledger answer disputes --state Belarus",)),
     Question("coded_events", "How many coded events are there, per month and pair of actors?",
-             coded_events, ("development", "since", "until", "stage"), CODED_EVENTS,
+             coded_events, ("development", "since", "until", "stage"), (CODED_EVENTS,), None,
              ("ledger answer coded_events --since 2025-01 --until 2025-12",)),
     Question("sanctions", "Which measures are at which stage on which day?", sanctions,
-             ("target_state", "development"), SANCTIONS,
+             ("target_state", "development"), (SANCTIONS,), None,
              ("ledger answer sanctions --state BY --valid-at 2025-12-13",)),
     Question("talks", "Who talked with whom, when and in which form?", talks,
-             ("party", "development"), TALKS,
+             ("party", "development"), (TALKS,), talk_parties.c.party,
              ("ledger answer talks --state BY",)),
     Question("exchanges", "What was given in return for what, who says so, who denies it?",
-             exchanges, ("development",), EXCHANGES),
+             exchanges, ("development",), (EXCHANGES,)),
     Question("people", "Who is detained, ordered free, free, or back in custody?", people,
-             ("state", "development"), PEOPLE,
+             ("state", "development"), (PEOPLE,), people_table.c.held_by,
              ("ledger answer people --state BY --valid-at 2025-09-16",)),
 )

@@ -5,7 +5,6 @@ the assumptions, and what is disputed. Reads answer tables only, never an event.
 """
 
 from operator import attrgetter
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -23,7 +22,8 @@ from ledger.answers.answer import (
 )
 from ledger.errors import BadValue
 from ledger.kinds.common import STAGES
-from ledger.projections.release_totals import RolledUp, Scope, rolled_up
+from ledger.projections.release_sums import RolledUp, Sum, rolled_up
+from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES
 
 BY = ("citizenship", "state", "day")
@@ -75,8 +75,8 @@ def releases(
     )
     found = rolled_up(connection, by, scope)
     disputes = [
-        {"development": stream, "positions": [int(position) for position in positions.split()]}
-        for stream, positions in sorted((row.key, row.until) for row in found.disputes)
+        {"development": stream, "positions": [*map(int, positions.split())]}
+        for stream, positions in sorted(found.disputes)
     ]
     rest = {"any_other_citizenship": {"low": 0, "high": _other_high(found.total)}}
     return Answer(
@@ -119,45 +119,47 @@ def _by_state(found: RolledUp, scope: Scope) -> list[Row]:
 def _by_day(found: RolledUp, scope: Scope) -> list[Row]:
     """Return the running total: a release counts as at most from its earliest day on, as at least
     from its latest; one that may have begun earlier counts from the first day asked for."""
-    begins: dict[str, list[Any]] = {}
     ends: dict[str, int] = {}
-    for span in found.rows:
-        first = max(span.key or "", scope.since or "")
-        begins.setdefault(first, []).append(span)
-        if span.until is not None:
-            ends[span.until] = ends.get(span.until, 0) + int(span.low)
+    highs: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    unbounded, odd = set(), set()
+    since = scope.since or ""
+    for first, last, low, high, disputed, developments, *_ in found.rows:
+        begins = since if first is None or first < since else first
+        counts[begins] = counts.get(begins, 0) + developments
+        if high is None:
+            unbounded.add(begins)
+        else:
+            highs[begins] = highs.get(begins, 0) + high
+        if disputed:
+            odd.add(begins)
+        if last is not None:
+            ends[last] = ends.get(last, 0) + low
     rows = []
-    low = 0
-    begun: list[Any] = begins.pop("", [])
-    high, unbounded = _highs(begun)
-    disputed, developments = any(s.disputed for s in begun), sum(s.developments for s in begun)
-    for day in sorted(begins.keys() | ends.keys()):
-        new = begins.get(day, [])
-        more, without = _highs(new)
-        low, high, unbounded = low + ends.get(day, 0), high + more, unbounded or without
-        disputed = disputed or any(span.disputed for span in new)
-        developments += sum(span.developments for span in new)
-        rows.append({"day": day, "low": low, "high": None if unbounded else high,
-                     "disputed": disputed, "developments": developments})
+    low, high, count = 0, highs.get("", 0), counts.get("", 0)
+    is_odd, is_unbounded = "" in odd, "" in unbounded
+    for day in sorted((counts.keys() | ends.keys()) - {""}):
+        low += ends.get(day, 0)
+        high += highs.get(day, 0)
+        count += counts.get(day, 0)
+        is_odd = is_odd or day in odd
+        is_unbounded = is_unbounded or day in unbounded
+        rows.append({"day": day, "low": int(low), "high": None if is_unbounded else int(high),
+                     "disputed": is_odd, "developments": count})
     return rows
-
-
-def _highs(spans: list[Any]) -> tuple[int, bool]:
-    """Return the sum of the highs that are stated, and whether one is not."""
-    return sum(int(s.high) for s in spans if s.high is not None), any(s.high is None for s in spans)
 
 
 _ROWS = {"citizenship": _by_citizenship, "state": _by_state, "day": _by_day}
 
 
-def _bounded(row: Any) -> Row:
+def _bounded(row: Sum) -> Row:
     return {
-        "low": int(row.low or 0),
-        "high": 0 if row.developments == 0 else None if row.high is None else int(row.high),
+        "low": int(row.low),
+        "high": None if row.high is None else int(row.high),
         "disputed": bool(row.disputed),
-        "developments": int(row.developments),
+        "developments": row.developments,
     }
 
 
-def _other_high(total: Any) -> int | None:
+def _other_high(total: Sum) -> int | None:
     return None if total.other_unbounded else int(total.other_high)

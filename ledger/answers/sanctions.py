@@ -1,11 +1,12 @@
-"""Which measures are at which stage on which day? Also how a course of steps is read.
+"""Which measures are at which stage on which day?
 
 Takes the target's country and a day; hands on an Answer with one row per development, target and
-way. `Step` and `standing` are shared with other questions about how far something went.
+way. Without a day the answer table holds the courses as they are; by a day they are worked out from
+the reports, in the same way.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,14 +22,10 @@ from ledger.answers.answer import (
     stream_name,
 )
 from ledger.projections.projection import standing_at
-from ledger.projections.sanctions import SANCTIONS
+from ledger.projections.sanctions import SANCTIONS, course, course_of, sanction_courses
 from ledger.projections.sanctions import sanctions as table
 from ledger.values.country import read_country
 
-EVER = "9999-12-31"
-"""Stands for an open last day, and for a question about no day in particular."""
-ORDER = ("proposed", "promised", "agreed", "ordered", "refused", "done", "reversed")
-"""Of steps on one day; what is further on comes later."""
 COUNTING = (
     "a stage counts from the latest day on which a report lets it begin; "
     "`may_be` is the stage if each began on its earliest day instead; "
@@ -37,74 +34,6 @@ COUNTING = (
     "merged developments are listed one by one"
 )
 ASSUMPTIONS = ("reports that name the same target of one development are about the same measures",)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one report says was reached, and between which days it was."""
-
-    said: str
-    first: str
-    """The earliest day, ISO; empty: open."""
-    last: str
-    """The latest day; `EVER`: open."""
-    position: int
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What holds on a day."""
-
-    state: str | None
-    """None: nothing yet."""
-    since: str | None
-    until: str | None
-    """The day from which something else holds; None: not known."""
-
-
-Follow = Callable[[str | None, str], str | None]
-"""What holds after a step, given what held before it."""
-
-
-def step_of(row: Any, said: str) -> Step:
-    """Return the step of a row with position, valid_from and valid_until."""
-    return Step(said, row.valid_from or "", row.valid_until or EVER, row.position)
-
-
-def standing(
-    steps: Iterable[Step],
-    day: str,
-    follow: Follow,
-    order: tuple[str, ...],
-    *,
-    earliest: bool = False,
-) -> Standing:
-    """Return what holds on the day if each step was on its latest day, or else its earliest."""
-    dated = [(step.first if earliest else step.last, order.index(step.said)) for step in steps]
-    state: str | None = None
-    since: str | None = None
-    for when, rank in sorted(dated):
-        after = follow(state, order[rank])
-        if after == state:
-            continue
-        if when > day:
-            return Standing(state, _known(since), _known(when))
-        state, since = after, when
-    return Standing(state, _known(since), None)
-
-
-def further(before: str | None, said: str) -> str | None:
-    """Return the stage after one more step: the furthest; refused and reversed end a course."""
-    if said == "refused":
-        return before if before == "done" else said
-    if before in (None, "refused", "reversed") or said == "reversed":
-        return said
-    return said if ORDER.index(said) > ORDER.index(before) else before
-
-
-def known_by(steps: Iterable[Step], day: str) -> list[Step]:
-    """Return the steps that may have been made by the day, by position."""
-    return sorted((s for s in steps if s.first <= day), key=lambda step: step.position)
 
 
 def sanctions(
@@ -123,72 +52,85 @@ def sanctions(
     behind(connection, SANCTIONS)
     code = None if state is None else read_country(state).code
     at, day = position_at(connection, as_of), last_day(valid_at)
-    courses: dict[tuple[str, str, str], list[Any]] = {}
     stream = stream_name(connection, development)
-    for row in connection.execute(_query(code, stream, at)).all():
-        target = row.target or f"a {row.target_kind}"
-        courses.setdefault((row.stream, target.casefold(), row.way), []).append(row)
-    rows = [_row(key, found, day or EVER) for key, found in sorted(courses.items())]
+    rows = _by_all(connection, code, stream, at) if day is None else [
+        row for row in _by_day(connection, code, stream, at, day) if row["positions"]
+    ]
     return Answer(
         SANCTIONS.question,
         ("development", "target", "way", "stage", "from", "until", "may_be", "reached"),
-        [row for row in rows if row["positions"]],
+        rows,
         given(state=code, development=stream, valid_at=day, as_of=at),
         COUNTING,
         ASSUMPTIONS,
     )
 
 
-def _query(code: str | None, stream: str | None, as_of: int | None) -> sa.Select[Any]:
-    """Return the reports; those of a development that is about the country anywhere."""
-    query = sa.select(table).where(standing_at(table, as_of)).order_by(table.c.position)
+def _by_all(
+    connection: sa.Connection, code: str | None, stream: str | None, as_of: int | None
+) -> list[Row]:
+    """Return the courses by everything that is recorded."""
+    c = sanction_courses.c
+    query = sa.select(
+        c.stream, c.target, c.way, c.named, c.target_state, c.sender, c.measures, c.stage, c.since,
+        c.may_be, c.reached, c.positions,
+    ).where(*_asked(sanction_courses, code, stream, as_of))
+    return [
+        {
+            "development": development,
+            "target": named,
+            "target_state": target_state,
+            "sender": sender,
+            "way": way,
+            "measures": measures.split(),
+            "stage": stage,
+            "from": since,
+            "until": None,
+            "may_be": may_be,
+            "reached": reached,
+            "positions": [*map(int, positions.split())],
+        }
+        for development, _, way, named, target_state, sender, measures, stage, since, may_be,
+        reached, positions in sorted(connection.execute(query).all(), key=itemgetter(0, 1, 2))
+    ]
+
+
+def _by_day(
+    connection: sa.Connection, code: str | None, stream: str | None, as_of: int | None, day: str
+) -> Iterator[Row]:
+    """Yield the courses by a day, worked out from the reports."""
+    query = sa.select(table).where(*_asked(table, code, stream, as_of)).order_by(table.c.position)
+    courses: dict[tuple[str, ...], list[Any]] = {}
+    for row in connection.execute(query).mappings():
+        courses.setdefault((row["stream"], *course_of(row)), []).append(row)
+    for (development, _, way), found in sorted(courses.items(), key=itemgetter(0)):
+        values, until = course(found, day)
+        yield {
+            "development": development,
+            "target": values["named"],
+            "target_state": values["target_state"],
+            "sender": values["sender"],
+            "way": way,
+            "measures": values["measures"].split(),
+            "stage": values["stage"],
+            "from": values["since"],
+            "until": until,
+            "may_be": values["may_be"],
+            "reached": values["reached"],
+            "positions": [*map(int, values["positions"].split())],
+        }
+
+
+def _asked(
+    rows: sa.Table, code: str | None, stream: str | None, as_of: int | None
+) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield the conditions on rows: those of a development that is about the country anywhere."""
+    yield standing_at(rows, as_of)
     if stream is not None:
-        query = query.where(table.c.stream == stream)
-    if code is None:
-        return query
-    same = table.alias("same")
-    about = sa.select(same.c.stream).where(standing_at(same, as_of), same.c.target_state == code)
-    return query.where(table.c.stream.in_(about))
-
-
-def _row(key: tuple[str, str, str], found: list[Any], day: str) -> Row:
-    every = [step_of(row, row.stage) for row in found]
-    steps = known_by(every, day)
-    surely = standing(every, day, further, ORDER)
-    perhaps = standing(every, day, further, ORDER, earliest=True)
-    return {
-        "development": key[0],
-        "target": found[0].target or f"a {found[0].target_kind}",
-        "target_state": next((row.target_state for row in found if row.target_state), None),
-        "sender": ", ".join(sorted({row.sender for row in found})),
-        "way": key[2],
-        "measures": sorted({word for row in found for word in row.measures.split()}),
-        "stage": surely.state,
-        "from": surely.since,
-        "until": surely.until,
-        "may_be": perhaps.state if perhaps.state != surely.state else None,
-        "reached": _reached(steps, day),
-        "positions": [step.position for step in steps],
-    }
-
-
-def _reached(steps: list[Step], day: str) -> str:
-    """Return each stage, the day from which it counts, and who says so."""
-    parts = []
-    for stage in ORDER:
-        of_stage = [step for step in steps if step.said == stage]
-        sure = [step for step in of_stage if step.last <= day]
-        if of_stage:
-            since = _known(min(step.last for step in sure)) if sure else None
-            how = f"{stage} since {since}" if since else stage if sure else f"{stage} perhaps"
-            parts.append(f"{how} (by {_positions(of_stage)})")
-    return "; ".join(parts)
-
-
-def _positions(steps: list[Step]) -> str:
-    word = "position" if len(steps) == 1 else "positions"
-    return f"{word} {', '.join(str(step.position) for step in steps)}"
-
-
-def _known(day: str | None) -> str | None:
-    return None if day in (None, "", EVER) else day
+        yield rows.c.stream == stream
+    if code is not None:
+        same = table.alias("same")
+        about = sa.select(same.c.stream).where(
+            standing_at(same, as_of), same.c.target_state == code
+        )
+        yield rows.c.stream.in_(about)

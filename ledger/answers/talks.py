@@ -3,6 +3,7 @@
 Takes a party and a day; hands on an Answer with one row per development and stage.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,6 @@ import sqlalchemy as sa
 from ledger.answers.answer import (
     Answer,
     AsOf,
-    Row,
     behind,
     first_day,
     given,
@@ -53,42 +53,51 @@ def talks(
         query = query.where(sa.func.coalesce(table.c.valid_from <= last, sa.true()))
     if first is not None:
         query = query.where(sa.func.coalesce(table.c.valid_until >= first, sa.true()))
-    rows = sorted(map(_row, connection.execute(query).all()), key=_by_day)
+    found = sorted(connection.execute(query).all(), key=_by_day)
     return Answer(
         TALKS.question,
         ("development", "parties", "from", "until", "form", "place", "stage", "reports"),
-        rows,
+        [
+            {
+                "development": development,
+                "parties": parties,
+                "from": earliest,
+                "until": latest,
+                "form": form,
+                "place": place,
+                "stage": stage,
+                "reports": reports,
+                "positions": [*map(int, positions.split())],
+            }
+            for latest, earliest, development, stage, parties, form, place, reports, positions
+            in found
+        ],
         given(state=party, development=stream, valid_at=valid_at, as_of=at),
         COUNTING,
     )
 
 
 def _query(party: str | None, stream: str | None, as_of: int | None) -> sa.Select[Any]:
-    query = sa.select(table).where(standing_at(table, as_of))
+    """Return the talks by development and stage: from the rows of a party, in their order."""
+    c, theirs = table.c, talk_parties.c
+    query = sa.select(
+        c.valid_until, c.valid_from, c.stream, c.stage, c.parties, c.form, c.place_country,
+        c.reports, c.positions,
+    ).where(standing_at(table, as_of))
     if stream is not None:
-        query = query.where(table.c.stream == stream)
+        query = query.where(c.stream == stream)
     if party is None:
-        return query
-    theirs = sa.select(talk_parties.c.stream, talk_parties.c.stage).where(
-        talk_parties.c.party == party, standing_at(talk_parties, as_of)
+        return query.order_by(c.stream, c.stage)
+    return (
+        query.join_from(
+            talk_parties, table, (c.stream == theirs.stream) & (c.stage == theirs.stage)
+        )
+        .where(theirs.party == party, standing_at(talk_parties, as_of))
+        .order_by(theirs.stream, theirs.stage)
     )
-    return query.where(sa.tuple_(table.c.stream, table.c.stage).in_(theirs))
 
 
-def _row(row: Any) -> Row:
-    return {
-        "development": row.stream,
-        "parties": row.parties,
-        "from": row.valid_from,
-        "until": row.valid_until,
-        "form": row.form,
-        "place": row.place_country,
-        "stage": row.stage,
-        "reports": row.reports,
-        "positions": [int(position) for position in row.positions.split()],
-    }
-
-
-def _by_day(row: Row) -> tuple[str, str, str]:
+def _by_day(row: Sequence[Any]) -> str:
     """Sort in Python, so that every database gives one order."""
-    return row["until"] or row["from"] or "", row["development"], row["stage"]
+    latest, earliest, *_ = row
+    return latest or earliest or ""

@@ -15,10 +15,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from ledger.developments import fold
-from ledger.encoding import compose, disclosed, parse
+from ledger.encoding import compose, parse
 from ledger.errors import BadReport, BadValue, Complaint, NotFound
 from ledger.events import Data
 from ledger.intake.recording import Writer
+from ledger.kinds.sealing import disclosed
 from ledger.store.append import Receipt, append
 from ledger.store.connect import writing
 from ledger.store.erase import (

@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from ledger.audit.entries import Page
 from ledger.audit.findings import Findings, Rule
-from ledger.encoding import digest_of, parse
+from ledger.encoding import parse
 from ledger.errors import BadEntry, shown
+from ledger.kinds.sealing import digest_of
 from ledger.store.audit_read import read_disclosures, read_later, read_rows, read_strays
 
 ERASURE = "PersonalDataErased"

@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
-from ledger.answers.answer import Answer, Row, behind
+from ledger.answers import asking
+from ledger.answers.answer import Answer, Row, is_to_come
 from ledger.answers.registry import QUESTIONS, Question
 from ledger.answers.releases import BY
+from ledger.book import now
 from ledger.cli.output import (
     Command,
     Diagnostic,
@@ -77,9 +79,8 @@ def _command(question: Question) -> click.Command:
 
     def ask(database: str, format: str, **parameters: Any) -> None:
         with reading(open_to_read(database)) as connection:
-            found = question.answer(connection, **parameters)
-            late = behind(connection, question.projection)
-        remarks = [_is_behind(late)] if late and parameters["as_of"] is None else []
+            found = asking.ask(connection, question, **parameters)
+        remarks = remarks_on(found.behind, parameters["as_of"])
         if format == "json":
             print_json(as_data(found), diagnostics=remarks)
         elif format == "csv":
@@ -116,14 +117,22 @@ def as_data(found: Answer) -> Row:
 
 
 def print_answer(found: Answer) -> None:
-    """Print the answer for people: the numbers, what is disputed, how it was counted."""
+    """Print the answer for people: the numbers, what is disputed, what was asked and counted."""
     print_numbers(found)
     for dispute in found.disputes:
         print_text(_dispute(dispute))
     print_text()
+    print_text(f"Asked: {_asked(found)}.", style="dim")
     print_text(f"Counted: {found.counting}.", style="dim")
     if found.assumptions:
         print_text(f"Assumed: {'; '.join(found.assumptions)}.", style="dim")
+
+
+def _asked(found: Answer) -> str:
+    """Return the scope as it was understood, in words."""
+    if not found.scope:
+        return "everything on record"
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.scope.items())
 
 
 def print_numbers(found: Answer) -> None:
@@ -197,10 +206,13 @@ def _csv_cell(value: Any) -> object:
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def _is_behind(behind: int) -> Diagnostic:
-    events = "event was" if behind == 1 else "events were"
-    return Diagnostic(
-        "note",
-        f"{behind:,} {events} recorded since the last rebuild; "
-        "`ledger projections rebuild` takes them in",
-    )
+def remarks_on(behind: int, as_of: str | None) -> list[Diagnostic]:
+    """Return what must be said beside an answer: that it lacks events, or will change."""
+    remarks = []
+    if behind:
+        events = "event was" if behind == 1 else "events were"
+        text = f"{behind:,} {events} recorded since the answer tables were filled"
+        remarks.append(f"{text}; `ledger projections catch-up` takes them in")
+    if as_of is not None and is_to_come(as_of, now()):
+        remarks.append(f"{as_of} is not over: what is recorded until then will count, too")
+    return [Diagnostic("note", remark) for remark in remarks]

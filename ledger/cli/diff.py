@@ -5,8 +5,9 @@ from dataclasses import asdict
 import click
 
 from ledger.answers.answer import position_at
-from ledger.answers.changes import Change, changes
-from ledger.cli.output import examples, format_option, print_json, print_text
+from ledger.answers.changes import Change, changes, taken_in
+from ledger.cli.answer import remarks_on
+from ledger.cli.output import examples, format_option, print_json, print_text, say
 from ledger.cli.start import database_option, open_to_read
 from ledger.store.connect import reading
 from ledger.store.read import read_head
@@ -18,7 +19,8 @@ from ledger.store.read import read_head
 ))
 @click.option("--from", "start", metavar="POSITION|TIME", required=True,
               help="The earlier point: after that position, or by that time.")
-@click.option("--to", "end", metavar="POSITION|TIME", help="The later point.  [default: now]")
+@click.option("--to", "end", metavar="POSITION|TIME",
+              help="The later point.  [default: the last that the answers know]")
 @format_option("table", "json")
 @database_option
 def diff(database: str, start: str, end: str | None, format: str) -> None:
@@ -27,16 +29,20 @@ def diff(database: str, start: str, end: str | None, format: str) -> None:
     Each row is shown before and after, with the positions of the events that changed it.
     """
     with reading(open_to_read(database)) as connection:
-        last = position_at(connection, end)
+        last, behind = position_at(connection, end), 0
         if last is None:
-            last = read_head(connection).size
+            last = taken_in(connection)
+            behind = read_head(connection).size - last
         found = changes(connection, position_at(connection, start) or 0, last)
+    remarks = remarks_on(behind, end)
     if format == "json":
-        print_json([asdict(change) for change in found])
-        return
-    for change in found:
-        _print(change)
-    print_text(f"{len(found)} rows changed.")
+        print_json([asdict(change) for change in found], diagnostics=remarks)
+    else:
+        for change in found:
+            _print(change)
+        print_text(f"{len(found)} rows changed up to position {last:,}.")
+    for remark in remarks:
+        say(str(remark))
 
 
 def _print(change: Change) -> None:

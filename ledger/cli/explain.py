@@ -5,16 +5,19 @@ from typing import Any
 
 import click
 
+from ledger.answers.asking import most_behind
 from ledger.answers.explaining import Contribution, explain_releases
-from ledger.cli.answer import OPTIONS
+from ledger.cli.answer import OPTIONS, remarks_on
 from ledger.cli.output import (
     examples,
     format_option,
     print_json,
     print_pairs,
     print_text,
+    say,
 )
 from ledger.cli.start import database_option, open_to_read
+from ledger.projections.releases import RELEASES
 from ledger.store.connect import reading
 
 
@@ -43,8 +46,12 @@ def releases(database: str, format: str, **question: Any) -> None:
     """
     with reading(open_to_read(database)) as connection:
         chain = explain_releases(connection, **question)
+        late = most_behind(connection, [RELEASES]) if question["as_of"] is None else 0
+    remarks = remarks_on(late, question["as_of"])
+    for remark in remarks:
+        say(str(remark))
     if format == "json":
-        print_json([asdict(contribution) for contribution in chain])
+        print_json([asdict(contribution) for contribution in chain], diagnostics=remarks)
         return
     for contribution in chain:
         _print(contribution)

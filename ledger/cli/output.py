@@ -108,8 +108,16 @@ def print_json(data: Any, status: str = "ok", diagnostics: Iterable[Diagnostic] 
             {**asdict(remark), "message": clean(remark.message)} for remark in diagnostics
         ],
     }
-    text = orjson.dumps(envelope, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    text = orjson.dumps(envelope, default=_listed, option=option)
     print_bytes(text)
+
+
+def _listed(value: object) -> list[object]:
+    """Return the members of what is put together when somebody looks at it."""
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"no JSON for {type(value).__name__}")
 
 
 def print_bytes(raw: bytes) -> None:

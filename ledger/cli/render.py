@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
-from ledger.encoding import ERASED
 from ledger.events import Data
 from ledger.kinds.common import Breakdown
 from ledger.kinds.fields import (
@@ -25,6 +24,7 @@ from ledger.kinds.fields import (
 from ledger.kinds.form import Form, Group
 from ledger.kinds.keeping import Restated
 from ledger.kinds.registry import KINDS
+from ledger.kinds.sealing import ERASED
 from ledger.values.country import CODES, name_of
 
 PERSONAL = "*"

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 import sqlalchemy as sa
 
 from ledger.developments import Development, check_may_follow, evolve
-from ledger.encoding import Salts, canonical, compose, encode, says_the_same
+from ledger.encoding import canonical, compose, encode, says_the_same
 from ledger.errors import BadReport, Complaint, IdConflict, MayNotFollow, WrongExpectedVersion
 from ledger.events import Data, NewEvent, RecordedEvent
 from ledger.intake.composing import Candidate
+from ledger.kinds.sealing import Salts
 from ledger.store.append import Clock, Receipt, append
 from ledger.store.read import read_head, read_streams, streams_at, with_ids
 

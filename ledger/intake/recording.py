@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
 
-from ledger.encoding import Salts
 from ledger.errors import BadReport, Complaint, LedgerError
 from ledger.intake.composing import Candidate, read_draft
 from ledger.intake.desk import Desk
 from ledger.intake.reading import BadDraft, Draft
+from ledger.kinds.sealing import Salts
 from ledger.store.append import Clock, Receipt
 from ledger.store.connect import Connectable, writing
 

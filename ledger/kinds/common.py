@@ -22,6 +22,7 @@ from ledger.kinds.fields import (
     Text,
 )
 from ledger.kinds.form import Form, Group
+from ledger.kinds.quick import Lines, Use, unless
 
 STAGES = ("proposed", "promised", "agreed", "ordered", "done", "refused", "reversed")
 """How real a development is; a promise is not a deed."""
@@ -156,10 +157,12 @@ class Breakdown(Field):
         self._refuse_twice(lines)
         return lines
 
-    def is_normal(self, value: Any) -> bool:
-        if not self.lines.check(value):
-            return False
-        return len(value) < 2 or len(set(self._places(value))) == len(value)
+    def quick(self, it: str, use: Use) -> Lines:
+        yield f"{it}codes = set()"
+        yield from self.lines.quick(it, use)
+        yield f"    {it}codes.add({it}_[{self.key!r}]['code'])"  # the last line of its loop
+        places = f"len(set({use(self._places)}({it})))"
+        yield unless(f"len({it}codes) == len({it}) or {places} == len({it})")
 
     def _places(self, lines: list[Any]) -> list[tuple[str, str]]:
         """Return of each line what a breakdown may have one number for."""

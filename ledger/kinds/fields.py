@@ -3,8 +3,8 @@
 Takes what an analyst writes ("Britain", "at least 5", "2025-11") and hands on the normal form that
 is recorded. Every field is the one definition of itself: `_deserialize` makes the normal form out
 of anything it accepts, and `is_normal` is a quick test that may say yes only where `_deserialize`
-would hand the value back unchanged. A no costs time, never correctness. Every append asks it of
-every value, so the simple fields give it as an expression (`quick`), which `Form` compiles in line.
+would hand the value back unchanged. A no costs time, never correctness. It is compiled from the
+lines that `quick` yields, those of fields inside of fields in line.
 """
 
 import re
@@ -15,14 +15,10 @@ from typing import Any
 from marshmallow import ValidationError, fields
 
 from ledger.errors import BadValue
+from ledger.kinds.quick import Check, Lines, Use, compiled, indented, unless
 from ledger.values.country import CODES, read_country
 from ledger.values.day import read_day
 from ledger.values.quantity import LIMIT, RELATIONS, Quantity, between, check_whole, read_quantity
-
-Value = Any
-Check = Callable[[Any], bool]
-Use = Callable[[object], str]
-"""Gives an object a name under which an expression can use it."""
 
 STREAM = re.compile(r"[a-z]+(?:/[a-z0-9][a-z0-9._-]*)+")
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -53,46 +49,17 @@ class Field(fields.Field[Any]):
         """Return the normal form of the value; raises BadValue."""
         raise AssertionError(f"{type(self).__name__} does not say how it reads")
 
-    def is_normal(self, value: Any) -> bool:
-        """Return whether the value surely is in normal form already."""
+    @cached_property
+    def is_normal(self) -> Check:
+        """Whether a value surely is in normal form already: a function."""
+        return compiled(self.quick)
+
+    def quick(self, it: str, use: Use) -> Lines:
+        """Yield the quick test of the variable `it`; None fails it."""
         raise AssertionError(f"{type(self).__name__} does not say what is normal")
 
-    def quick(self, it: str, use: Use) -> str:
-        """Return the quick test of the variable `it` as a Python expression; None fails it."""
-        return f"{use(self.check)}({it})"
 
-    @property
-    def check(self) -> Check:
-        """The quick test as a function, without a step in between."""
-        return self.is_normal
-
-
-class Plain(Field):
-    """A field whose quick test is one expression."""
-
-    def is_normal(self, value: Any) -> bool:
-        return self.check(value)
-
-    @cached_property
-    def check(self) -> Check:
-        scope: dict[str, Any] = {}
-        source = f"lambda it: {self.quick('it', naming(scope))}"
-        check: Check = eval(source, scope)  # the source is this module's own
-        return check
-
-
-def naming(scope: dict[str, Any]) -> Use:
-    """Return a function that puts objects into the scope of an expression and names them."""
-
-    def use(thing: object) -> str:
-        name = f"_{len(scope)}"
-        scope[name] = thing
-        return name
-
-    return use
-
-
-class Text(Plain):
+class Text(Field):
     """A piece of text without control characters (a line break is allowed)."""
 
     def __init__(self, help: str, *, limit: int = 2_000, **kwargs: Any) -> None:
@@ -112,8 +79,8 @@ class Text(Plain):
                 raise BadValue(value, f"text without the character U+{ord(character):04X}")
         return text
 
-    def quick(self, it: str, use: Use) -> str:
-        return (
+    def quick(self, it: str, use: Use) -> Lines:
+        yield unless(
             f"type({it}) is str and {it}.isprintable() and 0 < len({it}) <= {self.limit}"
             f" and {it}[0] != ' ' and {it}[-1] != ' '"
         )
@@ -135,12 +102,12 @@ class Pattern(Text):
             raise BadValue(value, self.metadata["help"])
         return text
 
-    def quick(self, it: str, use: Use) -> str:
+    def quick(self, it: str, use: Use) -> Lines:
         matches = f"{use(self.pattern.fullmatch)}({it}) is not None"
-        return f"type({it}) is str and len({it}) <= {self.limit} and {matches}"
+        yield unless(f"type({it}) is str and len({it}) <= {self.limit} and {matches}")
 
 
-class Choice(Plain):
+class Choice(Field):
     """One of a few words; `third country` and `Third_Country` are read as `third_country`."""
 
     def __init__(self, help: str, words: Sequence[str], **kwargs: Any) -> None:
@@ -158,11 +125,11 @@ class Choice(Plain):
                     return word
         raise BadValue(value, "one of " + ", ".join(self.words))
 
-    def quick(self, it: str, use: Use) -> str:
-        return f"type({it}) is str and {it} in {use(frozenset(self.words))}"
+    def quick(self, it: str, use: Use) -> Lines:
+        yield unless(f"type({it}) is str and {it} in {use(frozenset(self.words))}")
 
 
-class Whole(Plain):
+class Whole(Field):
     """A whole number from 0 (or `least`) to 2^53 - 1."""
 
     def __init__(self, help: str, *, least: int = 0, **kwargs: Any) -> None:
@@ -174,11 +141,11 @@ class Whole(Plain):
             raise BadValue(value, f"a whole number from {self.least}")
         return int(value)
 
-    def quick(self, it: str, use: Use) -> str:
-        return f"type({it}) is int and {self.least} <= {it} <= {LIMIT}"
+    def quick(self, it: str, use: Use) -> Lines:
+        yield unless(f"type({it}) is int and {self.least} <= {it} <= {LIMIT}")
 
 
-class Flag(Plain):
+class Flag(Field):
     """true or false."""
 
     def read(self, value: Any) -> bool:
@@ -186,11 +153,11 @@ class Flag(Plain):
             raise BadValue(value, "true or false")
         return value
 
-    def quick(self, it: str, use: Use) -> str:
-        return f"type({it}) is bool"
+    def quick(self, it: str, use: Use) -> Lines:
+        yield unless(f"type({it}) is bool")
 
 
-class DayField(Plain):
+class DayField(Field):
     """A day, month, year or interval (EDTF levels 0 and 1), beside its earliest and latest day."""
 
     def read(self, value: Any) -> dict[str, Any]:
@@ -209,14 +176,14 @@ class DayField(Plain):
             raise BadValue(value, f"the days that {text} stands for")
         return normal
 
-    def quick(self, it: str, use: Use) -> str:
-        return (
-            f"type({it}) is dict and type(text := {it}.get('edtf')) is str"
-            f" and {it} == {use(_plain_day)}(text)"
+    def quick(self, it: str, use: Use) -> Lines:
+        yield unless(
+            f"type({it}) is dict and type(text := {it}['edtf']) is str"
+            f" and {it} == {use(_PLAIN_DAYS)}[text]"
         )
 
 
-class CountryField(Plain):
+class CountryField(Field):
     """A country or citizenship: its code, and the words the source used for it."""
 
     extra: tuple[str, ...] = ()
@@ -235,10 +202,10 @@ class CountryField(Plain):
         country = read_country(said)
         return {"code": country.code, "said": country.said}
 
-    def quick(self, it: str, use: Use) -> str:
-        return (
+    def quick(self, it: str, use: Use) -> Lines:
+        yield unless(
             f"type({it}) is dict and len({it}) == 2"
-            f" and type(code := {it}.get('code')) is str and type(said := {it}.get('said')) is str"
+            f" and type(code := {it}['code']) is str and type(said := {it}['said']) is str"
             f" and code in {use(CODES.union(self.extra))}"
             f" and (said == code or {use(_is_plain_text)}(said, {_WORDS.limit}))"
         )
@@ -250,7 +217,7 @@ class Citizenship(CountryField):
     extra = (FOREIGN,)
 
 
-class PartyField(Plain):
+class PartyField(Field):
     """A state (by name or code) or `{organisation: name}`."""
 
     _country = CountryField("a country")
@@ -269,15 +236,17 @@ class PartyField(Plain):
                 raise BadValue(value, wanted) from None
         raise BadValue(value, "a country's name or code, or {organisation: name}")
 
-    def quick(self, it: str, use: Use) -> str:
-        return (
-            f"type({it}) is dict and len({it}) == 1"
-            f" and ({use(self._country.check)}({it}.get('country'))"
-            f" or {use(self._organisation.check)}({it}.get('organisation')))"
-        )
+    def quick(self, it: str, use: Use) -> Lines:
+        yield unless(f"type({it}) is dict and len({it}) == 1")
+        yield f"if 'country' in {it}:"
+        yield f"    {it}_ = {it}['country']"
+        yield from indented(self._country.quick(f"{it}_", use))
+        yield "else:"
+        yield f"    {it}_ = {it}['organisation']"
+        yield from indented(self._organisation.quick(f"{it}_", use))
 
 
-class QuantityField(Plain):
+class QuantityField(Field):
     """How many: a whole number, or words such as "at least 5", "about 30", "some"."""
 
     def read(self, value: Any) -> dict[str, Any]:
@@ -293,18 +262,18 @@ class QuantityField(Plain):
             raise BadValue(value, f"a quantity that agrees with itself, such as {normal}")
         return normal
 
-    def quick(self, it: str, use: Use) -> str:
-        exact = f"len({it}) == 3 and type(high := {it}.get('high')) is int and low == high"
-        low = f"type(low := {it}.get('low')) is int and 0 <= low <= {LIMIT}"
-        return (
-            f"type({it}) is dict and type(relation := {it}.get('relation')) is str and ("
-            f"relation == 'exact' and {low} and {exact}"
-            f" or relation == 'at_least' and {low} and len({it}) == 2"
+    def quick(self, it: str, use: Use) -> Lines:
+        low = f"type(low := {it}['low']) is int and 0 <= low <= {LIMIT}"
+        yield unless(
+            f"type({it}) is dict and type(relation := {it}['relation']) is str and ("
+            f"relation == 'exact' and len({it}) == 3 and {low}"
+            f" and type(high := {it}['high']) is int and low == high"
+            f" or relation == 'at_least' and len({it}) == 2 and {low}"
             f" or relation == 'unstated' and len({it}) == 1)"
         )
 
 
-class ListOf(Plain):
+class ListOf(Field):
     """A list of one kind of thing; a single thing is read as a list of one."""
 
     def __init__(
@@ -329,11 +298,10 @@ class ListOf(Plain):
         except ValidationError as refusal:
             errors[index] = refusal.messages
 
-    def quick(self, it: str, use: Use) -> str:
-        return (
-            f"type({it}) is list and {self.least} <= len({it}) <= {self.most}"
-            f" and (not {it} or all(map({use(self.inner.check)}, {it})))"
-        )
+    def quick(self, it: str, use: Use) -> Lines:
+        yield unless(f"type({it}) is list and {self.least} <= len({it}) <= {self.most}")
+        yield f"for {it}_ in {it}:"
+        yield from indented(self.inner.quick(f"{it}_", use))
 
 
 def _quantity_as_data(quantity: Quantity) -> dict[str, Any]:
@@ -372,9 +340,19 @@ def _quantity_from_parts(parts: Mapping[str, Any]) -> Quantity:
     return Quantity("unstated", said=said)
 
 
-@lru_cache(maxsize=10_000)
+class _PlainDays(dict[str, dict[str, str] | None]):
+    """By its text the normal form of one day that has no flag; None for all else."""
+
+    def __missing__(self, text: str) -> dict[str, str] | None:
+        if len(self) >= 10_000:
+            self.clear()
+        return self.setdefault(text, _plain_day(text))
+
+
+_PLAIN_DAYS = _PlainDays()
+
+
 def _plain_day(text: str) -> dict[str, str] | None:
-    """Return the normal form of one day that has no flag; None for all else."""
     try:
         day = read_day(text)
     except BadValue:

@@ -14,29 +14,10 @@ from marshmallow import RAISE, Schema, ValidationError, missing, pre_load, valid
 
 from ledger.errors import BadReport, BadValue, Complaint, shown
 from ledger.events import Data
-from ledger.kinds.fields import Check, Field, ListOf, Rule, naming
+from ledger.kinds.fields import Field, ListOf, Rule
+from ledger.kinds.quick import Check, Lines, Use, compiled, indented, unless
 
 Sealed = dict[str, "Sealed | None"]
-
-_QUICK = """
-def is_normal(data):
-    if type(data) is not dict:
-        return False
-    get, rest = data.get, len(data) - {always}
-{tests}
-    return rest == 0 and {keeps}
-"""
-_ALWAYS = """
-    it = get({name!r})
-    if not ({test}):
-        return False
-"""
-_PERHAPS = """
-    if rest and (it := get({name!r})) is not None:
-        rest -= 1
-        if not ({test}):
-            return False
-"""
 
 
 class Form(Schema):
@@ -79,31 +60,24 @@ class Form(Schema):
 
     @cached_property
     def is_normal(self) -> Check:
-        """Whether data surely is in normal form: a function, about 4 microseconds for a report.
+        """Whether data surely is in normal form: a function, 2 to 3 microseconds for a report."""
+        return compiled(self.quick)
 
-        It is compiled from the fields' quick tests, one after the other.
-        """
-        scope: dict[str, Any] = {}
-        use = naming(scope)
-        keeps = f"{use(self._keeps_rules)}(data)" if self.rules else "True"
-        tests = [
-            (_ALWAYS if name in self.always else _PERHAPS).format(
-                name=name, test=field.quick("it", use)
-            )
-            for name, field in self.parts.items()
-        ]
-        source = _QUICK.format(always=len(self.always), tests="".join(tests), keeps=keeps)
-        exec(source, scope)  # the source is made of this package's own text alone
-        is_normal: Check = scope["is_normal"]
-        return is_normal
-
-    def _keeps_rules(self, data: Data) -> bool:
-        try:
-            for rule in self.rules:
-                rule(data)
-        except BadValue:
-            return False
-        return True
+    def quick(self, it: str, use: Use) -> Lines:
+        """Yield the quick test of the variable `it`: its fields, no other field, its rules."""
+        yield unless(f"type({it}) is dict")
+        yield f"{it}rest = len({it}) - {len(self.always)}"
+        for name, field in self.parts.items():
+            if name in self.always:
+                yield f"{it}_ = {it}[{name!r}]"
+                yield from field.quick(f"{it}_", use)
+            else:
+                yield f"if {it}rest and ({it}_ := {it}.get({name!r})) is not None:"
+                yield f"    {it}rest -= 1"
+                yield from indented(field.quick(f"{it}_", use))
+        yield unless(f"{it}rest == 0")
+        for rule in self.rules:
+            yield f"{use(rule)}({it})"
 
     def normal(self, data: Any) -> Data:
         """Return the normal form of the data; raises BadReport with every complaint."""
@@ -128,9 +102,8 @@ class Form(Schema):
         form: Form = self
         for step in path[:-1]:
             field = form.parts.get(step)
-            inner = field.inner if isinstance(field, ListOf) else field
-            if isinstance(inner, Group):
-                form = inner.form
+            if field is not None and (group := _group_in(field)) is not None:
+                form = group.form
         return form
 
     @cached_property
@@ -142,6 +115,24 @@ class Form(Schema):
             for name, inner in places.items()
             if inner or self.parts[name].sealed
         }
+
+    @cached_property
+    def is_public(self) -> Check:
+        """Whether data in normal form have nothing that is sealed: a function."""
+        return compiled(self.quick_public)
+
+    def quick_public(self, it: str, use: Use) -> Lines:
+        """Yield the test whether the variable `it` has nothing that is sealed."""
+        for name, inner in self.sealed.items():
+            field = self.parts[name]
+            group = _group_in(field)
+            if inner is None or group is None:
+                yield unless(f"{name!r} not in {it}")
+                continue
+            value = f"{it}.get({name!r}, ())"
+            one_by_one = isinstance(field, ListOf)
+            yield f"for {it}_ in {value}:" if one_by_one else f"if {it}_ := {value}:"
+            yield from indented(group.form.quick_public(f"{it}_", use))
 
 
 class Group(Field):
@@ -157,17 +148,19 @@ class Group(Field):
         loaded: Data = self.form.load(value)
         return loaded
 
-    def is_normal(self, value: Any) -> bool:
-        return self.form.is_normal(value)
+    def quick(self, it: str, use: Use) -> Lines:
+        yield from self.form.quick(it, use)
 
-    @property
-    def check(self) -> Check:
-        return self.form.is_normal
+
+def _group_in(field: Field) -> Group | None:
+    """Return the group that the field is, or a list of."""
+    inner = field.inner if isinstance(field, ListOf) else field
+    return inner if isinstance(inner, Group) else None
 
 
 def _sealed_in(field: Field) -> Sealed | None:
-    inner = field.inner if isinstance(field, ListOf) else field
-    return inner.form.sealed or None if isinstance(inner, Group) and not field.sealed else None
+    group = _group_in(field)
+    return None if group is None or field.sealed else group.form.sealed or None
 
 
 def _flattened(

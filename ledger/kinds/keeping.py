@@ -17,6 +17,7 @@ from ledger.kinds.fields import (
 )
 from ledger.kinds.form import Form
 from ledger.kinds.kind import Kind
+from ledger.kinds.quick import Lines, Use, unless
 
 RANKS = ("preferred", "normal", "deprecated")
 LINKS = ("in_exchange_for", "follows", "fulfils", "part_of")
@@ -40,8 +41,8 @@ class Restated(Field):
     def read(self, value: object) -> object:
         return value
 
-    def is_normal(self, value: object) -> bool:
-        return type(value) is dict
+    def quick(self, it: str, use: Use) -> Lines:
+        yield unless(f"type({it}) is dict")
 
 
 class ReportCorrected(Form):

@@ -40,7 +40,7 @@ class Kind:
         """The type_version that is recorded now."""
         return len(self.forms)
 
-    @property
+    @cached_property
     def form(self) -> Form:
         """The form of what is recorded now."""
         return self.forms[-1]

@@ -27,7 +27,8 @@ dispute_parties = answer_table(
     "One row per dispute and state or organisation that any of its reports says did it.",
     sa.Column("stage", sa.Text, primary_key=True),
     sa.Column("party", sa.Text, primary_key=True),
-    sa.Index("dispute_parties_by_party", "party"),
+    sa.Index("dispute_parties_by_party", "party", "stream", "type", "stage", "position_from",
+             "position_until"),
 )
 
 HOW_MANY, WHEN, BY_WHOM = "how many", "when", "by whom"

@@ -26,7 +26,9 @@ people = answer_table(
     sa.Column("citizenships", sa.Text, nullable=False, comment="codes joined by blanks"),
     sa.Column("valid_from", sa.Text, comment="earliest day; empty: not stated"),
     sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
-    sa.Index("people_by_holder", "held_by"),
+    # Whatever an answer about one state reads, in the order in which it reads it.
+    sa.Index("people_by_holder", "held_by", "person", "position", "position_from",
+             "position_until", "event", "stage", "citizenships", "valid_from", "valid_until"),
 )
 
 

@@ -17,6 +17,7 @@ from ledger.developments import (
     REPORT,
     STEP,
     TIES,
+    TYPE,
     Development,
     Live,
     Part,
@@ -67,6 +68,8 @@ class Projection:
     """What the tables hold for one live report by itself; pure."""
     of_step: Callable[[Live], Said] | None = None
     """What they hold for the live reports of one type and stage together; pure."""
+    of_type: Callable[[Live], Said] | None = None
+    """What they hold for the live reports of one type together, whatever their stage; pure."""
     of_ties: Callable[[Development], Said] | None = None
     """What they hold for a development's links and merges; pure."""
 
@@ -78,8 +81,10 @@ class Projection:
 
     @property
     def rows_of(self) -> Mapping[str, Callable[[Any], Said]]:
-        """The three functions, as far as there are, by what they are about."""
-        every = {REPORT: self.of_report, STEP: self.of_step, TIES: self.of_ties}
+        """The functions, as far as there are, by what they are about."""
+        every = {
+            REPORT: self.of_report, STEP: self.of_step, TYPE: self.of_type, TIES: self.of_ties
+        }
         return {what: of_part for what, of_part in every.items() if of_part is not None}
 
     def rows(self, development: Development) -> Said:
@@ -140,7 +145,7 @@ class Fold:
                 for p in projections
                 if what in p.rows_of and (what == TIES or p.reports is None or type in p.reports)
             ]
-            for what in (REPORT, STEP, TIES)
+            for what in (REPORT, STEP, TYPE, TIES)
             for type in ("", *KINDS)
         }
         self._values = {table.name: _getter(table) for p in projections for table in p.tables}

@@ -18,15 +18,13 @@ import sqlalchemy as sa
 from ledger.projections.projection import standing_at
 from ledger.projections.releases import release_citizenships, release_merges, releases
 
-TOTAL, ROWS, DISPUTED = "total", "rows", "disputed"
 Expression = sa.ColumnElement[Any]
 
 _TYPES: dict[str, Any] = {"as_of": sa.BigInteger()}
 MEMBER = (
     "stream", "released_by", "valid_from", "valid_until", "low", "high", "other_high", "disputed",
-    "positions",
 )
-"""What a group takes from each of its developments."""
+"""What a group takes from each of its developments; all of it is in the index of a state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +43,6 @@ class Scope:
     """One stream, with what it is merged with; None: all."""
 
 
-@dataclass(frozen=True, slots=True)
-class RolledUp:
-    """What the releases in scope add up to; see `summed` for the columns of a sum."""
-
-    total: Any
-    rows: list[Any]
-    """A sum for each `key`; by day, for each first day (`key`) and last day (`until`)."""
-    disputes: list[Any]
-    """`key` is the development, `until` the positions that disagree."""
-
-
 class ReleaseTotals:
     """The selects for one scope; each common table expression is made once and shared."""
 
@@ -67,11 +54,15 @@ class ReleaseTotals:
     def members(self) -> sa.CTE:
         """The developments that stand, each with the group (`grp`) that it belongs to.
 
-        With a state: its own, and whatever those are merged with, whosever that is.
+        Columns: grp, stream, positions. With a state: its own developments, and whatever those are
+        merged with, whosever that is.
         """
-        lone = self._lone
-        alone = sa.select(lone.c.stream.label("grp"), *(lone.c[name] for name in MEMBER))
-        return sa.union_all(alone, sa.select(self._joined)).cte("members")
+        lone, row, member = self._lone, self._row, self._joined
+        alone = sa.select(lone.c.stream.label("grp"), row.c.stream, row.c.positions).join_from(
+            lone, row, row.c.stream == lone.c.stream
+        )
+        merged = sa.select(member.c.grp, member.c.stream, member.c.positions)
+        return sa.union_all(alone, merged).cte("members")
 
     @cached_property
     def groups(self) -> sa.CTE:
@@ -81,17 +72,23 @@ class ReleaseTotals:
         `within` is false where the release may lie outside of the days asked for: then it counts
         for the high bound only.
         """
+        return sa.union_all(*map(sa.select, self.halves)).cte("groups")
+
+    @cached_property
+    def halves(self) -> tuple[sa.Subquery, sa.Subquery]:
+        """The groups of one development and those of several: added up apart, the many of the
+        first kind need not be brought together with the few of the second."""
         lone, whole = self._lone.c, self._whole_joined.c
         alone = sa.select(
             lone.stream.label("grp"),
-            *(lone[name] for name in MEMBER[1:-2]),
+            *(lone[name] for name in MEMBER[1:-1]),
             _is_odd(lone).label("disputed"),
             _within(lone, self.scope).label("within"),
         ).where(*_overlaps(lone, self.scope))
         merged = sa.select(*whole, _within(whole, self.scope).label("within")).where(
             *_overlaps(whole, self.scope)
         )
-        return sa.union_all(alone, merged).cte("groups")
+        return alone.subquery("lone_groups"), merged.subquery("merged_groups")
 
     @cached_property
     def cells(self) -> sa.CTE:
@@ -99,6 +96,11 @@ class ReleaseTotals:
 
         Columns: grp, citizenship, low, high, disputed, within, other_high.
         """
+        return sa.union_all(*map(sa.select, self.halves_of_cells)).cte("cells")
+
+    @cached_property
+    def halves_of_cells(self) -> tuple[sa.Subquery, sa.Subquery]:
+        """The cells of groups of one development, and of those of several."""
         lone, whole, cell = self._lone.c, self._whole_joined.c, self._cells_of_joined.c
         listed = self._listed
         clash = sa.func.coalesce(listed.c.high < listed.c.low, sa.false())
@@ -128,43 +130,61 @@ class ReleaseTotals:
             .join_from(self._cells_of_joined, self._whole_joined, whole.grp == cell.grp)
             .where(*_overlaps(whole, self.scope))
         )
-        return sa.union_all(alone, merged).cte("cells")
+        return alone.subquery("lone_cells"), merged.subquery("merged_cells")
 
     @cached_property
-    def disputes(self) -> sa.Subquery:
-        """Each disputed development in scope with the positions that disagree."""
-        lone, member, whole = self._lone.c, self._joined.c, self._whole_joined.c
-        alone = sa.select(lone.stream, lone.positions).where(
-            _is_odd(lone), *_overlaps(lone, self.scope)
+    def disputes(self) -> sa.CompoundSelect[Any]:
+        """Each disputed development in scope (`stream`), with the `positions` that disagree."""
+        lone, row, member, whole = self._lone, self._row, self._joined.c, self._whole_joined.c
+        alone = (
+            sa.select(row.c.stream, row.c.positions)
+            .join_from(lone, row, row.c.stream == lone.c.stream)
+            .where(_is_odd(lone.c), *_overlaps(lone.c, self.scope))
         )
         merged = (
             sa.select(member.stream, member.positions)
             .join_from(self._joined, self._whole_joined, whole.grp == member.grp)
             .where(whole.disputed, *_overlaps(whole, self.scope))
         )
-        return sa.union_all(alone, merged).subquery("disputed")
+        return sa.union_all(alone, merged)
 
     @cached_property
-    def _theirs(self) -> sa.CTE:
-        """The rows of the state and the development that are asked about, or of all."""
-        scope, c, merge = self.scope, releases.c, release_merges.c
-        stands = standing_at(release_merges, scope.as_of)
+    def streams(self) -> sa.Select[Any]:
+        """The streams of each group of several, joined by blanks: columns grp, streams."""
+        member = self._joined.c
+        names = sa.func.aggregate_strings(member.stream, " ").label("streams")
+        return sa.select(member.grp, names).group_by(member.grp)
+
+    @cached_property
+    def _merged(self) -> sa.CTE:
+        """Their developments that are merged with another one: few."""
+        c, merge = releases.c, release_merges.c
+        stands = standing_at(release_merges, self.scope.as_of)
         forth = sa.exists().where(merge.stream == c.stream, stands)
         back = sa.exists().where(merge.same_as == c.stream, stands)
-        columns = [c[name] for name in MEMBER]
-        theirs = sa.select(*columns, (forth | back).label("merged")).where(
-            standing_at(releases, scope.as_of), c.stage == scope.stage
-        )
-        if scope.state is not None:
-            theirs = theirs.where(c.released_by == scope.state)
-        if scope.development is not None:
-            theirs = theirs.where(c.stream == scope.development)
-        return theirs.cte("theirs")
+        return sa.select(c.stream).where(*self._theirs, forth | back).cte("merged")
 
     @cached_property
     def _lone(self) -> sa.Subquery:
         """Their developments that are merged with no other."""
-        return sa.select(self._theirs).where(~self._theirs.c.merged).subquery("lone")
+        columns = (releases.c[name] for name in MEMBER)
+        alone = releases.c.stream.not_in(sa.select(self._merged.c.stream))
+        return sa.select(*columns).where(*self._theirs, alone).subquery("lone")
+
+    @property
+    def _theirs(self) -> list[Expression]:
+        """The condition that a row is of the state and the development that are asked about."""
+        scope, c = self.scope, releases.c
+        theirs = [standing_at(releases, scope.as_of), c.stage == scope.stage]
+        if scope.state is not None:
+            theirs.append(c.released_by == scope.state)
+        if scope.development is not None:
+            theirs.append(c.stream == scope.development)
+        return theirs
+
+    @cached_property
+    def _row(self) -> sa.Subquery:
+        return _standing(releases, self.scope).subquery("row")
 
     @cached_property
     def _listed(self) -> sa.Subquery:
@@ -173,13 +193,10 @@ class ReleaseTotals:
     @cached_property
     def _walk(self) -> sa.CTE:
         """Each of their developments that is merged, with every one that it is the same as."""
-        merge, their = release_merges.c, self._theirs.c
+        merge, their = release_merges.c, self._merged.c
         stands = standing_at(release_merges, self.scope.as_of)
-        walk = (
-            sa.select(their.stream, their.stream.label("reached"))
-            .where(their.merged)
-            .cte("walk", recursive=True)
-        )
+        begin = sa.select(their.stream, their.stream.label("reached"))
+        walk = begin.cte("walk", recursive=True)
         ahead = sa.case((merge.stream == walk.c.reached, merge.same_as), else_=merge.stream)
         touches = (merge.stream == walk.c.reached) | (merge.same_as == walk.c.reached)
         step = sa.select(walk.c.stream, ahead).join_from(walk, release_merges, touches)
@@ -192,9 +209,9 @@ class ReleaseTotals:
         first = sa.func.min(walk.c.reached).over(partition_by=walk.c.stream)
         names = first.label("grp"), walk.c.reached.label("stream")
         named = sa.select(*names).distinct().cte("named")
-        row = _standing(releases, self.scope).subquery("row")
+        row = self._row
         return (
-            sa.select(named.c.grp, *(row.c[name] for name in MEMBER))
+            sa.select(named.c.grp, *(row.c[name] for name in (*MEMBER, "positions")))
             .join_from(named, row, row.c.stream == named.c.stream)
             .cte("joined")
         )
@@ -255,72 +272,17 @@ class ReleaseTotals:
         )
 
 
-def rolled_up(connection: sa.Connection, by: str, scope: Scope) -> RolledUp:
-    """Return the total of the releases in scope, their sums by citizenship, state or day, and the
-    disputes among them: in one statement, which is made once for each form of question."""
-    given = _given(scope)
-    parts: dict[str, list[Any]] = {TOTAL: [], ROWS: [], DISPUTED: []}
-    for row in connection.execute(_all_in_one(by, tuple(given)), given).all():
-        parts[row.part].append(row)
-    return RolledUp(parts[TOTAL][0], parts[ROWS], parts[DISPUTED])
-
-
 def totals_of(scope: Scope) -> tuple[ReleaseTotals, dict[str, Any]]:
     """Return the selects for this form of question, made once, and the values for them."""
-    given = _given(scope)
-    return _totals(tuple(given)), given
-
-
-def _given(scope: Scope) -> dict[str, Any]:
     values = {name: getattr(scope, name) for name in Scope.__slots__}
-    return {name: value for name, value in values.items() if value is not None}
+    given = {name: value for name, value in values.items() if value is not None}
+    return _totals(tuple(given)), given
 
 
 @lru_cache(maxsize=64)
 def _totals(given: tuple[str, ...]) -> ReleaseTotals:
     form: Any = dict.fromkeys(given, "")
     return ReleaseTotals(Scope(**form))
-
-
-@lru_cache(maxsize=64)
-def _all_in_one(by: str, given: tuple[str, ...]) -> sa.CompoundSelect[Any]:
-    totals = _totals(given)
-    group, cell, dispute = totals.groups.c, totals.cells.c, totals.disputes.c
-    key, source, until = {
-        "citizenship": (cell.citizenship, totals.cells, sa.null()),
-        "state": (group.released_by, totals.groups, sa.null()),
-        "day": (group.valid_from, totals.groups, group.valid_until),
-    }[by]
-    total = sa.select(
-        sa.literal_column(f"'{TOTAL}'").label("part"),
-        sa.null().label("key"),
-        sa.null().label("until"),
-        *summed(totals.groups),
-    )
-    rows = sa.select(sa.literal_column(f"'{ROWS}'"), key, until, *summed(source)).group_by(
-        *((key, until) if by == "day" else (key,))
-    )
-    nothing = [sa.null()] * len(summed(totals.groups))
-    disputes = sa.select(
-        sa.literal_column(f"'{DISPUTED}'"), dispute.stream, dispute.positions, *nothing
-    )
-    return sa.union_all(total, rows, disputes)
-
-
-def summed(source: sa.CTE) -> list[sa.Label[Any]]:
-    """Return the columns that add up groups or cells: low, high, disputed, developments, …
-
-    high is empty as soon as one of them has no upper bound; so is other_high.
-    """
-    c = source.c
-    return [
-        sa.func.sum(sa.case((c.within, c.low), else_=0)).label("low"),
-        _total(c.high).label("high"),
-        sa.func.max(sa.case((c.disputed, 1), else_=0)).label("disputed"),
-        sa.func.count().label("developments"),
-        sa.func.coalesce(sa.func.sum(c.other_high), 0).label("other_high"),
-        (sa.func.count() - sa.func.count(c.other_high)).label("other_unbounded"),
-    ]
 
 
 def _parameter(name: str, scope: Scope) -> Any:
@@ -375,7 +337,3 @@ def _first(day: Expression, clash: Expression) -> Expression:
     """The latest of the first days; where the days exclude each other the earliest."""
     widest = sa.case((sa.func.count(day) == sa.func.count(), sa.func.min(day)))
     return sa.case((clash, widest), else_=sa.func.max(day))
-
-
-def _total(high: Expression) -> Expression:
-    return sa.case((sa.func.count(high) == sa.func.count(), sa.func.sum(high)))

@@ -33,8 +33,10 @@ releases = answer_table(
     sa.Column("disputed", sa.Boolean, nullable=False),
     sa.Column("positions", sa.Text, nullable=False, comment="the reports that disagree"),
     sa.Column("reports", sa.Integer, nullable=False, comment="live reports"),
-    sa.Index("releases_by_state", "released_by", "stage", "stream",
-             "position_from", "position_until"),
+    # Whatever an answer about one state adds up, so that it reads this index and not the table.
+    sa.Index("releases_by_state", "released_by", "stage", "stream", "position_from",
+             "position_until", "valid_from", "valid_until", "low", "high", "other_high",
+             "disputed"),
 )
 
 release_citizenships = answer_table(
@@ -48,7 +50,7 @@ release_citizenships = answer_table(
 release_merges = answer_table(
     "release_merges", "same_as",
     "One row per development that is the same as another one.",
-    sa.Index("release_merges_by_other", "same_as"),
+    sa.Index("release_merges_by_other", "same_as", "position_from", "position_until"),
 )
 
 

@@ -1,16 +1,19 @@
 """Which measures did a state impose, ease or lift, on what, and how real is each step?
 
 Reads the streams of developments; one row per live report, so that a promise, an agreement and a
-deed stand side by side with their days. The name of a person who is a target is never copied here.
+deed stand side by side with their days, and one row per course: how far the reports about one
+target together say that it went. The name of a person who is a target is never copied here.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.developments import Report
+from ledger.developments import Live, Report
 from ledger.errors import BadValue
 from ledger.events import Data
+from ledger.projections.courses import EVER, ORDER, Step, both, further, known_by, known_day
 from ledger.projections.projection import Projection, Said, Values, answer_table
 from ledger.projections.releases import party_code
 from ledger.values.country import read_country
@@ -32,13 +35,94 @@ sanctions = answer_table(
     sa.Column("valid_from", sa.Text,
               comment="earliest day on which the stage was reached; empty: not stated"),
     sa.Column("valid_until", sa.Text, comment="latest such day, included; empty: not stated"),
-    sa.Index("sanctions_by_target_state", "target_state", "stream"),
+    sa.Index("sanctions_by_target_state", "target_state", "stream", "position_from",
+             "position_until"),
+)
+
+sanction_courses = answer_table(
+    "sanction_courses", "target",
+    "One row per development, target (in small letters) and way: how far it went by all reports.",
+    sa.Column("way", sa.Text, primary_key=True, comment="imposed, eased or lifted"),
+    sa.Column("named", sa.Text, nullable=False, comment="the target as the first report has it"),
+    sa.Column("target_state", sa.Text, comment="ISO code; empty: not stated"),
+    sa.Column("sender", sa.Text, nullable=False, comment="joined by commas where reports differ"),
+    sa.Column("measures", sa.Text, nullable=False, comment="joined by blanks"),
+    sa.Column("stage", sa.Text, nullable=False, comment="the furthest"),
+    sa.Column("since", sa.Text, comment="the day from which it counts; empty: not known"),
+    sa.Column("may_be", sa.Text, comment="the stage if each began on its earliest day instead"),
+    sa.Column("reached", sa.Text, nullable=False,
+              comment="each stage, the day from which it counts, and who says so"),
+    sa.Column("positions", sa.Text, nullable=False, comment="of the live reports"),
 )
 
 
 def of_report(report: Report) -> Said:
     """Return the row of one live report of sanctions."""
     return {("sanctions", (str(report.position),)): _step(report)}
+
+
+def of_type(reports: Live) -> Said:
+    """Return a row for each course that the live reports of one type tell of."""
+    courses: dict[tuple[str, str], list[Values]] = {}
+    for report in reports:
+        step = _step(report)
+        courses.setdefault(course_of(step), []).append(step)
+    return {("sanction_courses", key): course(steps, EVER)[0] for key, steps in courses.items()}
+
+
+def course_of(step: Values) -> tuple[str, str]:
+    """Return the key of the course that a report's row belongs to: its target and its way."""
+    return named(step).casefold(), step["way"]
+
+
+def named(step: Values) -> str:
+    """Return the target's name; a person has none here."""
+    return step["target"] or f"a {step['target_kind']}"
+
+
+def course(found: Sequence[Values], day: str) -> tuple[Values, str | None]:
+    """Return how far the reports of one course, by position, say that it went by the day.
+
+    Also the day from which a later stage counts; None where there is none.
+    """
+    every = [
+        Step(row["stage"], row["valid_from"] or "", row["valid_until"] or EVER, row["position"])
+        for row in found
+    ]
+    steps = known_by(every, day)
+    surely, may_be = both(every, day, further, ORDER)
+    values = {
+        "named": named(found[0]),
+        "target_state": next((row["target_state"] for row in found if row["target_state"]), None),
+        "sender": ", ".join(sorted({row["sender"] for row in found})),
+        "measures": " ".join(sorted({word for row in found for word in row["measures"].split()})),
+        "stage": surely.state,
+        "since": surely.since,
+        "may_be": may_be,
+        "reached": _reached(steps, day),
+        "positions": " ".join([str(step.position) for step in steps]),
+    }
+    return values, surely.until
+
+
+def _reached(steps: Sequence[Step], day: str) -> str:
+    """Return each stage, the day from which it counts, and who says so."""
+    stages: dict[str, list[Step]] = {}
+    for step in steps:
+        stages.setdefault(step.said, []).append(step)
+    parts = []
+    for stage in sorted(stages, key=ORDER.index):
+        of_stage = stages[stage]
+        sure = [step.last for step in of_stage if step.last <= day]
+        since = known_day(min(sure)) if sure else None
+        how = f"{stage} since {since}" if since else stage if sure else f"{stage} perhaps"
+        parts.append(f"{how} (by {_positions(of_stage)})")
+    return "; ".join(parts)
+
+
+def _positions(steps: Sequence[Step]) -> str:
+    word = "position" if len(steps) == 1 else "positions"
+    return f"{word} {', '.join([str(step.position) for step in steps])}"
 
 
 def _step(report: Report) -> Values:
@@ -80,10 +164,11 @@ def _target_state(target: Data) -> str | None:
 
 SANCTIONS = Projection(
     "sanctions",
-    1,
+    2,
     "Which measures are imposed, eased or lifted at which stage on which day?",
     "development",
-    (sanctions,),
+    (sanctions, sanction_courses),
     reports=frozenset(WAYS),
     of_report=of_report,
+    of_type=of_type,
 )

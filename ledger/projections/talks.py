@@ -29,7 +29,8 @@ talk_parties = answer_table(
     "One row per development, stage and party that any live report names.",
     sa.Column("party", sa.Text, primary_key=True,
               comment="ISO code of the state, or the organisation's name"),
-    sa.Index("talk_parties_by_party", "party"),
+    sa.Index("talk_parties_by_party", "party", "stream", "stage", "position_from",
+             "position_until"),
 )
 
 

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import orjson
 import sqlalchemy as sa
 
-from ledger.encoding import disclosed, encode, says_the_same, unsealed
+from ledger.encoding import encode, says_the_same
 from ledger.errors import CouldNot, IdConflict, WrongExpectedVersion
 from ledger.events import Data, NewEvent
+from ledger.kinds.sealing import disclosed, unsealed
 from ledger.merkle import Frontier, extend, frontier_from_bytes, frontier_to_bytes, leaf_hash, root
 from ledger.store.connect import holds_append_lock, run_bare
 from ledger.store.read import with_ids
@@ -41,8 +42,9 @@ class Log:
     frontier: Frontier
     recorded_at: str
     """Of the last event."""
-    has_some: bool
-    """Whether any of the events is in the log already."""
+    may_have_some: bool
+    """Whether any of the events may be in the log already; not where each id is above all there, as
+    ids that begin with the time are, unless several write at once."""
     versions: dict[str, int]
     """The last stream_version of each stream that is touched; a new one is left out."""
 
@@ -67,7 +69,7 @@ def append(
     """
     assert holds_append_lock(connection), "append needs a connection from store.connect.writing"
     log = _look(connection, events, expected or {})
-    known = _recorded_already(connection, events) if log.has_some else {}
+    known = _recorded_already(connection, events) if log.may_have_some else {}
     fresh = _once_each([event for event in events if event.id not in known] if known else events)
     if expected and (fresh or not events):
         retried = {event.stream for event in events} - {event.stream for event in fresh}
@@ -133,20 +135,20 @@ def _look(
     if len(ids) == len(streams) == 1:
         rows = run_bare(connection, statements.look_for_one, (ids[0], streams[0]))
     else:
-        asked = _many(connection, ids), _many(connection, streams)
-        rows = run_bare(connection, statements.look, asked)
-    frontier, recorded_at, has_some = None, "", False
+        rows = run_bare(connection, statements.look, (_many(connection, streams),))
+    frontier, recorded_at, largest = None, "", None
     versions: dict[str, int] = {}
     for what, name, number, blob in rows:
         if what == "stream":
             versions[name] = number
         elif what == "id":
-            has_some = True
+            largest = name
         else:
             frontier, recorded_at = frontier_from_bytes(number, blob), name
     if frontier is None:
         raise CouldNot("append", "the row of tree_head is gone; verify this ledger")
-    return Log(frontier, recorded_at, has_some, versions)
+    may_have_some = largest is not None and bool(ids) and min(ids) <= largest
+    return Log(frontier, recorded_at, may_have_some, versions)
 
 
 def _write(
@@ -157,19 +159,25 @@ def _write(
     now: datetime,
 ) -> list[Receipt]:
     recorded_at = max(format_time(now), log.recorded_at)  # a clock set back changes no order
-    versions = log.versions
-    receipts, rows, sealed, leaves = [], [], [], []
-    for position, event in enumerate(events, start=log.frontier.size + 1):
-        id, stream = event.id, event.stream
-        version = versions[stream] = versions.get(stream, 0) + 1
-        entry, digests = encode(event, version, recorded_at, recorded_by)
-        leaf = leaf_hash(entry)
-        leaves.append(leaf)
-        rows.append((position, id, stream, version, event.type, event.type_version, recorded_at,
-                     entry, leaf))
-        if digests:
-            sealed += [(position, digest, text) for digest, text in digests.items()]
-        receipts.append(Receipt(position, id, stream, version, recorded_at))
+    numbers = _numbered(events, log.versions)
+    encoded = [
+        encode(event, number, recorded_at, recorded_by)
+        for event, number in zip(events, numbers, strict=True)
+    ]
+    leaves = [leaf_hash(entry) for entry, _ in encoded]
+    positions = range(log.frontier.size + 1, log.frontier.size + 1 + len(events))
+    rows = [
+        (position, event.id, event.stream, number, event.type, event.type_version, recorded_at,
+         entry, leaf)
+        for position, event, number, (entry, _), leaf in zip(
+            positions, events, numbers, encoded, leaves, strict=True
+        )
+    ]
+    sealed = [
+        (position, digest, text)
+        for position, (_, digests) in zip(positions, encoded, strict=True) if digests
+        for digest, text in digests.items()
+    ]
     frontier = extend(log.frontier, leaves)
     moved = (frontier.size, root(frontier), frontier_to_bytes(frontier), recorded_at)
     sql = STATEMENTS[connection.dialect.name]
@@ -184,7 +192,19 @@ def _write(
         connection.exec_driver_sql(sql.move_head, moved)
     elif both is None:
         run_bare(connection, sql.move_head, moved)
-    return receipts
+    return [
+        Receipt(position, event.id, event.stream, number, recorded_at)
+        for position, event, number in zip(positions, events, numbers, strict=True)
+    ]
+
+
+def _numbered(events: Sequence[NewEvent], versions: dict[str, int]) -> list[int]:
+    """Return the stream_version of each event, and bring `versions` up to them."""
+    numbers = []
+    for event in events:
+        versions[event.stream] = number = versions.get(event.stream, 0) + 1
+        numbers.append(number)
+    return numbers
 
 
 def _insert(

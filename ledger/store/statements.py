@@ -23,11 +23,12 @@ class Statements:
     """The statements of one append, in the order in which they run."""
 
     look: str
-    """All that an append must know, in one round trip: the log's end, which of these ids are in the
-    log, the last stream_version of these streams. Rows of (what, name, number, frontier).
-    Parameters: all ids, all streams."""
+    """All that an append must know, in one round trip: the log's end, the largest id in the log,
+    the last stream_version of these streams. Rows of (what, name, number, frontier).
+    Parameter: all streams."""
     look_for_one: str
-    """The same for one event. Parameters: its id, its stream."""
+    """The same for one event, with its id instead of the largest one where it is in the log.
+    Parameters: its id, its stream."""
     insert_event: str
     """One event, or on SQLite one after the other. Parameters: EVENT_COLUMNS."""
     insert_events: str | None
@@ -59,10 +60,10 @@ def _statements(placeholder: str, among: str, at_once: bool) -> Statements:
             f" SELECT {values} FROM json_array_elements({placeholder}::json) AS r"
         )
 
-    def look(ids: str, streams: str) -> str:
+    def look(id: str, streams: str) -> str:
         return (
             "SELECT 'head', recorded_at, size, frontier FROM tree_head"
-            f" UNION ALL SELECT 'id', id, position, NULL FROM events WHERE id {ids}"
+            f" UNION ALL SELECT 'id', {id}"
             " UNION ALL SELECT 'stream', stream, max(stream_version), NULL FROM events"
             f" WHERE stream {streams} GROUP BY stream"
         )
@@ -71,8 +72,10 @@ def _statements(placeholder: str, among: str, at_once: bool) -> Statements:
     insert_event = insert("events", EVENT_COLUMNS)
     both = f"WITH moved AS ({move_head}) {insert_event}" if at_once else None
     return Statements(
-        look=look(among, among),
-        look_for_one=look(f"= {placeholder}", f"= {placeholder}"),
+        look=look("max(id), 0, NULL FROM events", among),
+        look_for_one=look(
+            f"id, 0, NULL FROM events WHERE id = {placeholder}", f"= {placeholder}"
+        ),
         insert_event=insert_event,
         insert_events=insert_many("events", EVENT_COLUMNS),
         insert_disclosure=insert("disclosures", DISCLOSURE_COLUMNS),

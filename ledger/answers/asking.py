@@ -1,0 +1,91 @@
+"""Asking: what every question refuses, and how far its answer is behind the record.
+
+Takes a question and its parameters as people write them; hands on its Answer. A slip of the pen is
+no zero, and a position that was asked for once has one answer for ever: where the tables have not
+taken in so much yet, there is none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+
+from ledger.answers.answer import Answer, AsOf, behind, first_day, last_day, position_at
+from ledger.answers.registry import Question
+from ledger.errors import BadValue, CouldNot
+from ledger.projections.projection import Projection
+from ledger.store.read import read_head
+from ledger.values.country import read_country
+
+
+def ask(connection: sa.Connection, question: Question, **parameters: Any) -> Answer:
+    """Return the answer, with how many events its tables have not taken in yet.
+
+    Raises what the question's own function raises, and what `checked` does.
+    """
+    as_of = checked(
+        connection, question.projections, question.party, parameters.get("state"),
+        parameters.get("since"), parameters.get("until"), parameters.get("as_of"),
+    )
+    answer = question.answer(connection, **{**parameters, "as_of": as_of})
+    late = 0 if as_of is not None else most_behind(connection, question.projections)
+    return replace(answer, behind=late)
+
+
+def checked(
+    connection: sa.Connection,
+    projections: Sequence[Projection],
+    party: sa.Column[Any] | None,
+    state: str | None,
+    since: str | None,
+    until: str | None,
+    as_of: AsOf,
+) -> int | None:
+    """Return the position that is asked about; None: all that was taken in.
+
+    Raises BadValue for a state that is neither a country nor in the column `party`, for days in the
+    wrong order and for what is no position of this ledger; NotFound where a projection was never
+    built; CouldNot where one has not taken in the position.
+    """
+    if state is not None and party is not None:
+        _check_party(connection, party, state)
+    if since is not None and until is not None:
+        _check_days(since, until)
+    position = position_at(connection, as_of)
+    if position is not None:
+        for projection in projections:
+            check_taken_in(connection, projection, position)
+    return position
+
+
+def most_behind(connection: sa.Connection, projections: Sequence[Projection]) -> int:
+    """Return how many events were recorded since the one that is furthest behind was filled."""
+    return max(behind(connection, projection) for projection in projections)
+
+
+def check_taken_in(connection: sa.Connection, projection: Projection, position: int) -> None:
+    """Raise CouldNot where the projection's tables do not hold that position yet."""
+    taken_in = read_head(connection).size - behind(connection, projection)
+    if position > taken_in:
+        why = (
+            f"{projection.name} has taken in {taken_in:,} events so far; "
+            f"`ledger projections catch-up {projection.name}` takes in the others"
+        )
+        raise CouldNot(f"answer as of position {position:,}", why)
+
+
+def _check_party(connection: sa.Connection, party: sa.Column[Any], state: str) -> None:
+    try:
+        read_country(state)
+    except BadValue:
+        known = sa.select(party).where(party == state).limit(1)
+        if connection.execute(known).first() is None:
+            wanted = "a country's name or ISO code (in capitals), or an organisation on record here"
+            raise BadValue(state, wanted) from None
+
+
+def _check_days(since: str, until: str) -> None:
+    first, last = first_day(since), last_day(until)
+    if first is not None and last is not None and first > last:
+        raise BadValue(f"since {since} until {until}", "a first day that is not after the last")

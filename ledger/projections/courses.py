@@ -1,0 +1,95 @@
+"""How far something went: a course of steps, each reported for some days, and what holds on a day.
+
+Takes the steps that live reports say were reached; hands on what holds. Pure.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+EVER = "9999-12-31"
+"""Stands for an open last day, and for a question about no day in particular."""
+ORDER = ("proposed", "promised", "agreed", "ordered", "refused", "done", "reversed")
+"""Of steps on one day; what is further on comes later."""
+
+
+class Step(NamedTuple):
+    """What one report says was reached, and between which days it was."""
+
+    said: str
+    first: str
+    """The earliest day, ISO; empty: open."""
+    last: str
+    """The latest day; `EVER`: open."""
+    position: int
+
+
+class Standing(NamedTuple):
+    """What holds on a day."""
+
+    state: str | None
+    """None: nothing yet."""
+    since: str | None
+    until: str | None
+    """The day from which something else holds; None: not known."""
+
+
+Follow = Callable[[str | None, str], str | None]
+"""What holds after a step, given what held before it."""
+
+
+def standing(
+    steps: Iterable[Step],
+    day: str,
+    follow: Follow,
+    order: tuple[str, ...],
+    *,
+    earliest: bool = False,
+) -> Standing:
+    """Return what holds on the day if each step was on its latest day, or else its earliest."""
+    at = 1 if earliest else 2
+    dated = sorted([(step[at], order.index(step[0])) for step in steps])
+    state: str | None = None
+    since: str | None = None
+    for when, rank in dated:
+        after = follow(state, order[rank])
+        if after == state:
+            continue
+        if when > day:
+            return Standing(state, known_day(since), known_day(when))
+        state, since = after, when
+    return Standing(state, known_day(since), None)
+
+
+def both(
+    steps: list[Step], day: str, follow: Follow, order: tuple[str, ...]
+) -> tuple[Standing, str | None]:
+    """Return what holds if each step was on its latest day, and the state that may be instead:
+    if each was on its earliest; None where that is the same."""
+    surely = standing(steps, day, follow, order)
+    if all(step.first == step.last for step in steps):
+        return surely, None
+    perhaps = standing(steps, day, follow, order, earliest=True).state
+    return surely, perhaps if perhaps != surely.state else None
+
+
+def further(before: str | None, said: str) -> str | None:
+    """Return the stage after one more step: the furthest; refused and reversed end a course."""
+    if said == "refused":
+        return before if before == "done" else said
+    if before in (None, "refused", "reversed") or said == "reversed":
+        return said
+    return said if ORDER.index(said) > ORDER.index(before) else before
+
+
+def known_by(steps: Iterable[Step], day: str) -> list[Step]:
+    """Return the steps that may have been made by the day, by position."""
+    return sorted([step for step in steps if step.first <= day], key=_position)
+
+
+def known_day(day: str | None) -> str | None:
+    """Return the day; None where it stands for an open end."""
+    return None if day in (None, "", EVER) else day
+
+
+def _position(step: Step) -> int:
+    return step.position
