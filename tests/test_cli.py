@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from ledger.answers.registry import QUESTIONS, Question
 from ledger.cli import output
 from ledger.cli.main import SECTIONS, ledger
 from ledger.examples import shipped
+from ledger.projections.registry import PROJECTIONS
 from ledger.store.migrate import HEAD
 
 
@@ -129,6 +131,52 @@ def test_refusals_are_json_too(arguments: tuple[str, ...], code: int, status: st
     assert (envelope["status"], envelope["data"]) == (status, None)
     assert list(diagnostic) == ["level", "message", "line", "field"]
     assert diagnostic["message"] in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("nosuch --format json", "No such command 'nosuch'."),
+        ("--format json status", "No such option '--format'."),
+        ("status --format=json --nosuch", "No such option '--nosuch'."),
+        ("status --nosuch --format json", "No such option '--nosuch'."),
+        ("show --format json", "Missing argument 'POSITION'."),
+        ("--nosuch status --format json", "No such option '--nosuch'."),
+        ("answer releases --stage no --format json", "'no' is not one of"),
+        ("record --template nosuch --format json", "there is no kind 'nosuch' to write"),
+        ("projections rebuild nosuch --format json", "got 'nosuch'"),
+    ],
+)
+def test_misuse_is_json_too(arguments: str, said: str) -> None:
+    """A misuse is an envelope on stdout where JSON is asked for, before or after what is wrong."""
+    run("init")
+    result = run(*arguments.split(" "), code=2)
+    envelope = json.loads(result.stdout)
+    assert list(envelope) == ["version", "status", "data", "diagnostics"]
+    assert (envelope["status"], envelope["data"]) == ("misused", None)
+    (diagnostic,) = envelope["diagnostics"]
+    assert said in diagnostic["message"]
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [
+    "nosuch", "nosuch --format csv", "status --nosuch --format json --format table",
+    "nosuch --by format json",
+])
+def test_misuse_is_for_people_else(arguments: str) -> None:
+    """Where the last format asked for is not JSON, stdout stays empty."""
+    assert run(*arguments.split(" "), code=2).stdout == ""
+
+
+def test_no_room_for_a_misuse() -> None:
+    """A misuse that cannot be written to stdout is no traceback either."""
+    with open("/dev/full", "wb") as full:
+        for arguments in (["--no", "--format", "json"], ["status", "--no", "--format", "json"]):
+            done = subprocess.run(command(*arguments), env=environment(), stdout=full,
+                                  stderr=subprocess.PIPE, check=False)
+            assert (done.returncode, done.stderr) == (
+                4, b"could not finish: No space left on device\n"
+            )
 
 
 def test_database_is_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,6 +314,68 @@ def test_an_answer_about_one_development(question: Question, article: None) -> N
     assert short["scope"]["development"] == "development/by-release-2025-12-13"
     said = run(*asked, "by-release-2025-12-31", code=3).stderr
     assert "stream development/by-release-2025-12-31 is not in this ledger" in said
+
+
+@pytest.mark.parametrize("arguments", [
+    *(f"answer {question.name}" for question in QUESTIONS if question.name != "releases"),
+    "schedule runs",
+])
+def test_an_empty_table_says_so(arguments: str) -> None:
+    """A table without rows says that it has none."""
+    run("init")
+    run("projections", "rebuild")
+    assert run(*arguments.split(" ")).stdout.startswith("No rows.\n")
+
+
+def test_times_stand_in_one_line(article: None) -> None:
+    """`projections status` prints each time whole, in 80 columns."""
+    run("projections", "rebuild")
+    page = run("projections", "status").stdout.splitlines()
+    rebuilt = data_of("projections", "status")[0]["rebuilt_at"]
+    assert len(page) == 2 + len(PROJECTIONS)
+    assert page[2].endswith(f"  {rebuilt[:19]}Z")
+    assert max(map(len, page)) <= 80
+
+
+def test_no_word_of_a_table_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    """Only text is wrapped: short words, numbers and moments stand whole while there is room."""
+    moment = "2026-11-25T07:41:35.000000Z"
+    output.print_table(("slot", "name", "detail"), [(moment, "nightly-rebuild", "so it goes " * 9)])
+    page = capsys.readouterr().out
+    assert f"{moment}   nightly-rebuild   so it" in page
+    output.print_table(("a", "b"), [("x" * 27, "y" * 300)])
+    page = capsys.readouterr().out
+    assert page.count("y") == 300
+    assert page.count("x") == 27
+    output.print_table(tuple("abcd"), [["z" * 27] * 4])
+    page = capsys.readouterr().out
+    assert page.count("z") == 4 * 27
+    assert max(map(len, page.splitlines())) <= 80
+
+
+WITHOUT = """
+import sys
+sys.modules["apscheduler"] = None
+from ledger.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("arguments", ["list", "next", "run", "trigger nightly"])
+def test_schedule_without_its_extra(arguments: str, folder: Path) -> None:
+    """Without APScheduler each command that needs it is refused with the extra's name."""
+    (folder / "ledger.toml").touch()
+    done = subprocess.run([sys.executable, "-c", WITHOUT, "schedule", *arguments.split(" ")],
+                          env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "the extra schedule brings it: pip install 'incident-ledger[schedule]'" in done.stderr
+
+
+def test_runs_without_the_extra(article: None) -> None:
+    """What ran is listed without APScheduler."""
+    done = subprocess.run([sys.executable, "-c", WITHOUT, "schedule", "runs"], env=environment(),
+                          capture_output=True, text=True, check=True)
+    assert done.stdout == "No rows.\n"
 
 
 def test_terminal_without_unicode(article: None) -> None:

@@ -148,6 +148,8 @@ What stands now
     United Kingdom at least 1 (“Britain”), Latvia at least 1 (“some”); stage
     done; act pardon
 15  PrisonersReleased, deprecated, does not count: Example Post
+ 5  development/us-by-potash-2025-12-13 is in exchange for this one: Straight
+    Arrow News, 2025-12-13
 
 * personal"""
 

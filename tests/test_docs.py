@@ -350,7 +350,7 @@ def test_options_head_and_exit_codes() -> None:
 
 
 def bounds(row: Mapping[str, int | None]) -> list[str]:
-    return ["–" if row[end] is None else str(row[end]) for end in ("low", "high")]  # noqa: RUF001
+    return ["?" if row[end] is None else str(row[end]) for end in ("low", "high")]
 
 
 @pytest.mark.parametrize("block", blocks(BOUNDS_PAGE), ids=lambda block: block.text[:60])

@@ -6,7 +6,8 @@ Takes argv; runs one command and hands its exit code to the shell: 0 ok, 1 a fin
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
@@ -18,10 +19,12 @@ from ledger.cli.audit.group import audit
 from ledger.cli.demo import demo
 from ledger.cli.diff import diff
 from ledger.cli.explain import explain
-from ledger.cli.look import history, show, status
+from ledger.cli.history import history
+from ledger.cli.look import show, status
 from ledger.cli.output import (
     EXIT_CODES,
     INTERRUPTED,
+    WORDS,
     Diagnostic,
     examples,
     finish,
@@ -66,13 +69,28 @@ class Sections(click.Group):
         """Return the names in the order of the sections, also for shell completion."""
         return [name for _, commands in SECTIONS for c in commands if (name := c.name)]
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """Read the options before the command; every later step finds the words in `meta`."""
+        _open_what_is_closed()
+        words = list(args)
+        with _misuse_in_json(words):
+            context = super().make_context(info_name, args, parent, **extra)
+        context.meta[WORDS] = words
+        return context
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; whatever it refuses becomes a message and an exit code."""
-        _open_what_is_closed()
         _survive_any_encoding()
         try:
             try:
-                return super().invoke(ctx)
+                with _misuse_in_json(ctx.meta[WORDS]):
+                    return super().invoke(ctx)
             finally:
                 sys.stdout.flush()  # here, where a full disk or a closed pipe can still be told
         except CouldNot as refusal:
@@ -91,6 +109,17 @@ class Sections(click.Group):
             raise click.exceptions.Exit(INTERRUPTED) from None
 
 
+@contextmanager
+def _misuse_in_json(words: Sequence[str]) -> Iterator[None]:
+    """Say a misuse once for programs, where the words ask for JSON; click says it to people."""
+    try:
+        yield
+    except click.UsageError as misuse:
+        if wants_json(words):
+            print_json(None, "misused", [Diagnostic("misused", misuse.format_message())])
+        raise
+
+
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked and not context.resilient_parsing:
         try:
@@ -105,9 +134,9 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 80},
     epilog=examples(
         "ledger example article | ledger record -",
-        "ledger status",
-        "ledger show 2",
         "ledger history by-release-2025-12-13",
+        "ledger projections rebuild",
+        "ledger answer releases --state Belarus --since 2025-11-01",
     ),
 )
 @database_option
@@ -117,9 +146,11 @@ def ledger(database: str) -> None:
     """An append-only ledger of geopolitical incidents.
 
     Reports come in and are recorded once; every answer is folded from the record.
+    After `record`, `projections catch-up` takes what is new into the answers.
 
     \b
-    Exit codes: 0 ok, 1 a finding, 2 misused, 3 refused, 4 could not, 5 a fork.
+    Exit codes: 0 ok, 1 a finding (something is not as it should be), 2 misused,
+    3 refused, 4 could not, 5 a fork (the log no longer continues a signed head).
     """
 
 
@@ -143,7 +174,7 @@ def _stop(context: click.Context, status: str, message: str) -> NoReturn:
     message = " ".join(message.split())
     say(f"refused: {message}" if status == "refused" else message)
     try:
-        if wants_json(context):
+        if wants_json(context.meta[WORDS]):
             print_json(None, status, [Diagnostic(status, message)])
     except OSError:  # stdout is what failed
         pass

@@ -14,11 +14,13 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, NoReturn, TypeVar
 
 import click
 import orjson
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
@@ -28,13 +30,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Pairs = Iterable[tuple[str, str]]
 
 ENVELOPE_VERSION = 1
-EXIT_CODES = {"ok": 0, "finding": 1, "refused": 3, "could_not": 4}
-"""By the envelope's status; 2 is click's own for a command that was misused."""
+EXIT_CODES = {"ok": 0, "finding": 1, "misused": 2, "refused": 3, "could_not": 4}
+"""By the envelope's status."""
 INTERRUPTED = 130
 WIDTH = 80
 """Columns where nobody watches: piped output is the same everywhere."""
+WORDS = "ledger.words"
+"""Under which the context keeps the command line, for `wants_json`."""
+SHORT, LEAST, GAP = 27, 10, 3
+"""Of tables: widths of the longest moment, and of a column whose text is wrapped; the gap."""
 
-_FORMAT = "ledger.format"
 _HARMLESS = frozenset("\n\t")
 _HIDDEN = frozenset(("Cc", "Cs", "Zl", "Zp"))
 _BIDI = frozenset("\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -64,19 +69,22 @@ def format_option(*formats: str) -> Callable[[Command], Command]:
         type=click.Choice(formats),
         default=formats[0],
         show_default=True,
-        callback=_remember,
         help="How to print it.",
     )
 
 
-def _remember(context: click.Context, _: click.Parameter, value: str) -> str:
-    context.meta[_FORMAT] = value
-    return value
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Return whether the command line asks for `--format json`, wherever on it.
 
-
-def wants_json(context: click.Context) -> bool:
-    """Return whether `--format json` was asked for, also where a refusal cut the command short."""
-    return context.meta.get(_FORMAT) == "json"
+    Read from the words themselves: what is wrong on the line may stand before the format.
+    """
+    asked = ""
+    for word, following in pairwise([*arguments, ""]):
+        if word == "--format":
+            asked = following
+        elif word.startswith("--format="):
+            asked = word.removeprefix("--format=")
+    return asked == "json"
 
 
 def examples(*lines: str) -> str:
@@ -128,20 +136,50 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], numbers: Sequence[str] = ()
 ) -> None:
-    """Print a table with a line under its header; columns named in `numbers` stand to the right."""
+    """Print a table with a line under its header, or say that it has no rows.
+
+    Columns named in `numbers` stand to the right. Where there is room, text is wrapped at blanks
+    only, so that no number, moment or name is broken.
+    """
+    there = [[clean(cell) for cell in row] for row in rows]
+    if not there:
+        print_text("No rows.")
+        return
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    whole = _whole(columns, there)
     for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(clean(cell)) for cell in row))
+        table.add_column(column, justify="right" if column in numbers else "left",
+                         overflow="fold", no_wrap=column in whole)
+    for row in there:
+        table.add_row(*map(Text, row))
     _print(table)
 
 
-def fits(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> bool:
+def _whole(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> set[str]:
+    """Return the columns of short words without blanks; none where the rest had no room then."""
+    widths = {}
+    for column, cells in zip(columns, zip(*rows, strict=True), strict=True):
+        width = max(map(cell_len, cells))
+        if " " not in "".join(cells) and width <= SHORT and (
+            " " not in column or cell_len(column) <= width
+        ):
+            widths[column] = max(width, cell_len(column))
+    others = LEAST * (len(columns) - len(widths))
+    fit = sum(widths.values()) + others + GAP * (len(columns) - 1) <= _space()
+    return set(widths) if fit else set()
+
+
+def fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Return whether a table of these fits the terminal without breaking words."""
+    if not rows:
+        return True  # a line says so instead
     widths = [max(map(len, cells)) for cells in zip(columns, *rows, strict=True)]
-    space = Console(file=sys.stdout).width if watched(sys.stdout) else WIDTH
-    return sum(widths) + 3 * (len(widths) - 1) <= space
+    return sum(widths) + GAP * (len(widths) - 1) <= _space()
+
+
+def _space() -> int:
+    """Return how many columns there are to print on."""
+    return Console(file=sys.stdout).width if watched(sys.stdout) else WIDTH
 
 
 def print_pairs(pairs: Pairs) -> None:

@@ -38,14 +38,19 @@ from ledger.store.runs import last_run
 DONE = ("projection", "outcome", "position", "events", "rows", "drift")
 STATUS = ("projection", "version", "position", "behind", "seconds_behind", "rebuilt_at",
           "last_drift", "stalled_at")
-IN_TABLE = ("projection", "position", "behind", "seconds_behind", "rebuilt_at", "stalled_at")
+IN_TABLE = ("projection", "position", "behind", "seconds_behind", "rebuilt_at")
+"""What a table shows; where any is stalled, also at which position."""
 NUMBERS = ("version", "position", "behind", "seconds_behind", "events", "rows", "drift",
            "stalled_at")
 
 
-@click.group()
+@click.group(short_help="Keep the answer tables fresh, and see how fresh they are.")
 def projections() -> None:
-    """Keep the answer tables fresh, and see how fresh they are."""
+    """Keep the answer tables fresh, and see how fresh they are.
+
+    A projection is a question with the tables that `ledger answer` reads. Nothing recorded is in
+    them until `catch-up` (what is new) or `rebuild` (everything, compared with what was there).
+    """
 
 
 @projections.command("list", epilog=examples("ledger projections list"))
@@ -55,20 +60,25 @@ def list_(format: str) -> None:
     _print_rows(("projection", "question"), [(p.name, p.question) for p in PROJECTIONS], format)
 
 
-@projections.command(epilog=examples("ledger projections status"))
+@projections.command(short_help="Say how far each projection is behind.",
+                     epilog=examples("ledger projections status"))
 @format_option("table", "json", "csv")
 @database_option
 def status(database: str, format: str) -> None:
-    """Say how far each projection is behind, in events and seconds, and whether it is stalled."""
+    """Say how far each projection is behind, in events and seconds, and whether it is stalled.
+
+    A stalled projection met an event that it cannot apply: it stops there and serves what it has.
+    """
     with reading(open_to_read(database)) as connection:
         rows = [_state(connection, projection) for projection in PROJECTIONS]
         causes = [remark for p in PROJECTIONS for remark in _stall(connection, p)]
     outcome = "finding" if causes else "ok"
-    columns = STATUS if format != "table" else IN_TABLE
+    columns = STATUS if format != "table" else (*IN_TABLE, *(("stalled_at",) if causes else ()))
     _print_rows(columns, [tuple(row[c] for c in columns) for row in rows], format, outcome, causes)
 
 
-@projections.command("catch-up", epilog=examples("ledger projections catch-up"))
+@projections.command("catch-up", short_help="Take in what was recorded since the last time.",
+                     epilog=examples("ledger projections catch-up"))
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @format_option("table", "json", "csv")
 @database_option
@@ -81,7 +91,7 @@ def catch_up(database: str, names: tuple[str, ...], format: str) -> None:
     _report(runs, format)
 
 
-@projections.command(epilog=examples(
+@projections.command(short_help="Fold the answer tables anew from all events.", epilog=examples(
     "ledger projections rebuild",
     "ledger projections rebuild releases --check",
 ))

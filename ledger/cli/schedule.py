@@ -48,7 +48,11 @@ def schedule() -> None:
     """Run commands at their times, and see that they ran.
 
     ledger.toml says what runs when. Any number of `ledger schedule run` may run on one ledger: one
-    leads, the others stand by.
+    leads, the others stand by. A slot is a moment at which a command is due.
+
+    \b
+    All but `runs` need the extra schedule:
+      pip install 'incident-ledger[schedule]'
     """
 
 
@@ -88,7 +92,7 @@ def run(database: str, file: Path) -> None:
 @file_option
 @format_option("table", "json", "csv")
 def list_declared(file: Path, format: str) -> None:
-    """List what is declared."""
+    """List what ledger.toml declares: each command and its times."""
     rows = [
         {"name": s.name, "when": s.when, "grace": s.grace, "jitter": s.jitter,
          "command": list(s.command)}
@@ -113,7 +117,7 @@ def next_times(file: Path, count: int, format: str) -> None:
     _print(("slot", "name"), sorted(rows, key=lambda row: str(row["slot"])), format)
 
 
-@schedule.command(epilog=examples(
+@schedule.command(short_help="List what became of each slot: run, failed, missed.", epilog=examples(
     "ledger schedule runs",
     "ledger schedule runs nightly --limit 5 --format json",
 ))
@@ -123,7 +127,10 @@ def next_times(file: Path, count: int, format: str) -> None:
 @format_option("table", "json", "csv")
 @database_option
 def runs(database: str, name: str | None, limit: int, format: str) -> None:
-    """List what became of the slots, the newest first: also missed and skipped ones."""
+    """List what became of each slot, the newest first: also missed and skipped ones.
+
+    A slot is a moment at which a command was due. With NAME only those of that schedule.
+    """
     with reading(open_to_read(database)) as connection:
         found = read_runs(connection, name, limit)
     columns = ("slot", "name", "outcome", "exit_code", "slots", "how", "started_at", "ended_at",
@@ -156,7 +163,7 @@ def _declared(file: Path) -> "list[Schedule]":
     try:
         from ledger.schedule.declaration import read_schedules
     except ModuleNotFoundError as missing:
-        why = f"{missing}; install incident-ledger[schedule]"
+        why = f"{missing}; the extra schedule brings it: pip install 'incident-ledger[schedule]'"
         raise CouldNot("use schedules", why) from None
     root = click.get_current_context().find_root()
     return read_schedules(file, _checker(root))

@@ -30,7 +30,7 @@ DEFAULT = "ledger.db"
 _DATABASE = "ledger.database"
 MEANINGS = {
     "article": "one news article about a release of prisoners, as reports",
-    "wider": "the contradicting record around it: more sources, corrections, links",
+    "wider": "67 claims of others around it, in 39 reports; some contradict each other",
 }
 
 
@@ -104,9 +104,10 @@ def is_missing(database: str) -> bool:
 @format_option("table", "json")
 @database_option
 def init(database: str, format: str) -> None:
-    """Make a ledger, or bring one to this version's revision.
+    """Make a ledger, or bring an older one to this version.
 
-    Doing it twice is fine. A SQLite ledger also makes itself with the first `ledger record`.
+    Doing it twice is fine, and no event changes. A SQLite ledger also makes itself with the first
+    `ledger record`.
     """
     engine = _closed_at_the_end(connect(database))
     before = None if is_missing(database) else _revision(engine)
