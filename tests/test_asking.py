@@ -169,3 +169,10 @@ def test_refusals_are_of_one_family(book: ledger.Book) -> None:
     for wrong in ({"as_of": 14}, {"as_of": 15}, {"state": "Ruritania"}):
         with pytest.raises(LedgerError):
             book.answers.releases(**wrong)
+
+
+def test_csv_says_what_is_open_for_any_other_citizenship(book: ledger.Book) -> None:
+    """A row for the citizenships that nobody lists stands before the total, with its bound."""
+    other, total = run("answer", "releases", "--format", "csv").stdout.splitlines()[-2:]
+    assert other.startswith("any other,0,118,,,")
+    assert total.startswith("total,123,123,False,1,")

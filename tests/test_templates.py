@@ -1,6 +1,7 @@
 """Templates must be filled in; refused reports come back in a form that can be mended."""
 
 import io
+import json
 import re
 from typing import Any
 
@@ -215,3 +216,11 @@ def test_refused_yaml_says_the_same(fields: dict[str, Any]) -> None:
     (draft,) = read_reports(io.BytesIO(refused_as_yaml([refusal], "x.yaml").encode()), "yaml")
     assert isinstance(draft, Draft), draft
     assert draft.fields == fields
+
+
+def test_the_list_of_kinds_as_json() -> None:
+    """A program may ask which kinds there are: one envelope, with what each reports."""
+    asked = CliRunner().invoke(ledger, ["record", "--template", "list", "--format", "json"])
+    assert asked.exit_code == 0
+    data = json.loads(asked.stdout)["data"]
+    assert {row["kind"] for row in data} == {kind.type for kind in kinds_to_write()}

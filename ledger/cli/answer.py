@@ -195,6 +195,8 @@ def _with_country(code: str) -> str:
 
 def _csv_rows(found: Answer) -> list[list[object]]:
     rows = list(found.rows)
+    if found.columns[0] == "citizenship":
+        rows.append({"citizenship": "any other", **found.further["any_other_citizenship"]})
     if found.total and found.columns[0] != "day":
         rows.append({found.columns[0]: "total", **found.total})
     return [

@@ -25,6 +25,7 @@ from ledger.book import writer
 from ledger.cli.output import (
     INTERRUPTED,
     WIDTH,
+    WORDS,
     Diagnostic,
     examples,
     finish,
@@ -32,6 +33,7 @@ from ledger.cli.output import (
     print_json,
     print_table,
     say,
+    wants_json,
     watched,
 )
 from ledger.cli.start import database_option, open_to_record, open_to_try
@@ -67,7 +69,10 @@ def _print_template(context: click.Context, _: click.Parameter, name: str | None
         return
     kinds = kinds_to_write()
     if name.casefold() == "list":
-        print_table(("kind", "what it reports"), [(kind.type, kind.meaning) for kind in kinds])
+        if wants_json(context.meta[WORDS]):
+            print_json([{"kind": kind.type, "meaning": kind.meaning} for kind in kinds])
+        else:
+            print_table(("kind", "what it reports"), [(kind.type, kind.meaning) for kind in kinds])
         context.exit()
     try:
         kind = kind_named(name)
