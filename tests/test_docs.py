@@ -252,8 +252,7 @@ def test_examples_are_recorded_or_refused(ledger_file: sa.Engine) -> None:
         if stated := re.match(r"# positions? (\d+)(?: to (\d+))?$", block.text, re.M):
             first, last = int(stated[1]), int(stated[2] or stated[1])
             assert [r.position for r in outcome.recorded] == list(range(first, last + 1))
-    assert min(counted[""], counted["refused"]) > 5
-    assert counted["noted"]
+    assert min(counted[""], counted["refused"], counted["noted"] + 5) > 5
 
 
 def test_console(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

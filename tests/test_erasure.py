@@ -26,14 +26,14 @@ def world(engine: sa.Engine) -> sa.Engine:
     return engine
 
 
-def answers(engine: sa.Engine) -> str:
+def answers(engine: sa.Engine, last: int = 8) -> str:
     """Catch everything up and return all answers as of each position of the world, as text."""
     for projection in PROJECTIONS:
         catch_up(engine, projection, now)
     with reading(engine) as connection:
         return "\n".join(
             str([*question.answer(connection, as_of=position)])
-            for question in QUESTIONS for position in range(1, 9)
+            for question in QUESTIONS for position in range(1, last + 1)
         )
 
 
@@ -169,9 +169,9 @@ def test_no_number_rests_on_a_name(engine: sa.Engine) -> None:
     """Two names alone never tell two persons apart, so erasing one changes no number either."""
     for name in ("Anna Adamska", "Olga Novak"):
         recorded(engine, release(persons=f"[{{name: {name}}}]"))
-    before = answers(engine)
+    before = answers(engine, last=2)
     erased(engine, by_field(1, ["/persons/0/name"]))
-    assert answers(engine) == before
+    assert answers(engine, last=2) == before
 
 
 def test_recording_again(world: sa.Engine) -> None:
