@@ -120,6 +120,8 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
     ("nested by aliases", b"".join(b"- &a%d [*a%d]\n" % (n + 1, n) for n in range(3_000))
      .replace(b"[*a0]", b"[]"), ("nested too deeply",)),
     # not a report
+    ("unknown field of a line", line(citizenships=[{"citizenship": "PL", "cuont": 3}]),
+     ("citizenships.0.cuont: is not a field here, wanted one of citizenship, count, destination",)),
     ("duplicate key", raw('{"kind": "TalksHeld", "kind": "TalksHeld"}'), ("'kind'", "twice")),
     ("duplicate key in YAML", raw("- kind: TalksHeld\n  kind: TalksHeld"),
      ("line 2: the key 'kind' stands twice",)),

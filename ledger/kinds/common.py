@@ -149,6 +149,10 @@ class Breakdown(Field):
         self.key = key
         self.lines = ListOf(help, Group(help, line), most=400)
 
+    @property
+    def item(self) -> Field:
+        return self.lines.inner
+
     def read(self, value: Any) -> list[Any]:
         if isinstance(value, Mapping):
             lines = self._read_mapping(value)

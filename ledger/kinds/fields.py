@@ -49,6 +49,11 @@ class Field(fields.Field[Any]):
         """Return the normal form of the value; raises BadValue."""
         raise AssertionError(f"{type(self).__name__} does not say how it reads")
 
+    @property
+    def item(self) -> "Field":
+        """What one thing in it is: the field itself, or what a list is a list of."""
+        return self
+
     @cached_property
     def is_normal(self) -> Check:
         """Whether a value surely is in normal form already: a function."""
@@ -281,6 +286,10 @@ class ListOf(Field):
     ) -> None:
         super().__init__(help, **kwargs)
         self.inner, self.least, self.most = inner, least, most
+
+    @property
+    def item(self) -> Field:
+        return self.inner
 
     def read(self, value: Any) -> list[Any]:
         items = value if isinstance(value, list) else [value]

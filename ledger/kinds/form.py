@@ -14,7 +14,7 @@ from marshmallow import RAISE, Schema, ValidationError, missing, pre_load, valid
 
 from ledger.errors import BadReport, BadValue, Complaint, shown
 from ledger.events import Data
-from ledger.kinds.fields import Field, ListOf, Rule
+from ledger.kinds.fields import Field, Rule
 from ledger.kinds.quick import Check, Lines, Use, compiled, indented, unless
 
 Sealed = dict[str, "Sealed | None"]
@@ -130,7 +130,7 @@ class Form(Schema):
                 yield unless(f"{name!r} not in {it}")
                 continue
             value = f"{it}.get({name!r}, ())"
-            one_by_one = isinstance(field, ListOf)
+            one_by_one = field.item is not field
             yield f"for {it}_ in {value}:" if one_by_one else f"if {it}_ := {value}:"
             yield from indented(group.form.quick_public(f"{it}_", use))
 
@@ -154,8 +154,7 @@ class Group(Field):
 
 def _group_in(field: Field) -> Group | None:
     """Return the group that the field is, or a list of."""
-    inner = field.inner if isinstance(field, ListOf) else field
-    return inner if isinstance(inner, Group) else None
+    return field.item if isinstance(field.item, Group) else None
 
 
 def _sealed_in(field: Field) -> Sealed | None:
