@@ -15,6 +15,7 @@ from ledger.projections.sanctions import SANCTIONS
 from ledger.projections.sanctions import sanctions as table
 from ledger.rebuild import catch_up, rebuild
 from ledger.store.connect import reading
+from ledger.store.read import read_head
 
 POTASH = "{kind: sector, name: potash, country: Belarus}"
 
@@ -115,6 +116,22 @@ def test_a_course_of_steps(said: str, stage: str) -> None:
              for at, word in enumerate(said.split(), 1)]
 
     assert standing(steps, EVER, further, ORDER).state == stage
+
+
+def test_a_course_is_the_same_by_the_last_of_all_days(engine: sa.Engine) -> None:
+    """What the answer table holds of a course is what its reports say by a day that all precede, as
+    of every position."""
+    record_example(engine, "article")
+    record_example(engine, "wider")
+    again = sanction(target="{kind: sector, name: POTASH, country: Belarus}")
+    refused = sanction(stage="refused", when="2025-11/2025-12")
+    recorded(engine, sanction(stage="agreed", when="2025-11") + again + refused)
+    asked(engine)
+
+    with reading(engine) as connection:
+        for at in range(1, read_head(connection).size + 1):
+            by_all = sanctions(connection, as_of=at).rows
+            assert sanctions(connection, as_of=at, valid_at="9999-12-31").rows == by_all
 
 
 def test_a_person_who_is_a_target_is_not_named(engine: sa.Engine) -> None:

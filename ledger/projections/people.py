@@ -56,7 +56,7 @@ def _step(report: Report, person: Data) -> Values:
 
 PEOPLE = Projection(
     "people",
-    1,
+    2,
     "Who is detained, ordered free, free, or back in custody?",
     "development",
     (people,),

@@ -181,7 +181,7 @@ def _person(person: Data) -> Person:
 
 RELEASES = Projection(
     "releases",
-    1,
+    2,
     "How many people did a state free, per citizenship and per day, at least and at most?",
     "development",
     (releases, release_citizenships, release_merges),

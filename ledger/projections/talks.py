@@ -64,7 +64,7 @@ def _joined(words: set[str]) -> str | None:
 
 TALKS = Projection(
     "talks",
-    1,
+    2,
     "Who talked with whom, when, where and in which form?",
     "development",
     (talks, talk_parties),
