@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.answers.answer import uncollected
 from ledger.answers.windows import Windows
 from ledger.cli.output import print_json
+from ledger.folding import no_collections
 from ledger.projections.release_sums import Span
 
 DAYS = [(date(2025, 1, 1) + timedelta(days=n)).isoformat() for n in range(8)]
@@ -68,7 +68,7 @@ def test_streams_are_a_list_in_json(capsysbinary: pytest.CaptureFixture[bytes]) 
 def test_garbage_is_looked_for_again_after_an_answer() -> None:
     """While a question is answered nothing looks for cycles; afterwards it is as it was before."""
 
-    @uncollected
+    @no_collections()
     def ask(fails: bool) -> bool:
         if fails:
             raise ValueError
