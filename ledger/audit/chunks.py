@@ -71,9 +71,9 @@ def tasks(
 
 
 def check(engine: sa.Engine, work: Iterator[Task], workers: int) -> Iterator[Part]:
-    """Yield the part of each task, in order; in this process, or in so many of its own."""
+    """Yield the part of each task, in order; checked by so many processes, of which this is one."""
     reached = 0
-    with closing(in_order(engine, check_chunk, work, workers)) as checked:
+    with closing(in_order(engine, check_chunk, work, workers, here=True)) as checked:
         try:
             for part in checked:
                 yield part

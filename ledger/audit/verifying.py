@@ -3,7 +3,8 @@
 Takes a ledger and the heads that were signed over it; hands on a Verification: the verdict, how far
 it reaches, and the findings. The stored entries are believed in nothing: the tree is built from
 their bytes, and every root that was signed must be on its way. See docs/format.md for what is
-compared. Two processes take half the time of one; the memory does not grow with the log.
+compared. Two processes take half the time of one, and what is asked of whole indexes is asked at
+the same time; the memory does not grow with the log.
 
 Not caught: a change to events that no signed head covers, made consistently; an event whose content
 was false from the start; a history that was replaced whole where nobody kept a head.
@@ -12,6 +13,7 @@ was false from the start; a history that was replaced whole where nobody kept a 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -23,6 +25,7 @@ from ledger.audit.findings import Finding, Findings, Rule, Verdict, verdict_on
 from ledger.audit.sealed import check_strays
 from ledger.errors import BadValue
 from ledger.merkle import EMPTY, Frontier, extend, frontier_to_bytes, root
+from ledger.processes import aside
 from ledger.store.audit_read import (
     HeadRow,
     read_ends,
@@ -127,15 +130,18 @@ def verify(
     workers = workers if last - from_position >= WORTH_IT else 1
     tree = _Tree(base, heads, found)
     tree.at(base.size, base)
-    for part in check(engine, work, workers):
-        tree.take(part)
-        verification.size = part.reached
-        on_progress(part.reached - from_position + 1, last - from_position + 1)
-        if part.failure is not None:
-            verification.failure = part.failure
-            break
-    else:
-        verification.failure = _across(engine, from_position, last, found)
+    across = partial(_across, first=from_position, last=last)
+    with aside(engine, across, workers) as checked_across:
+        for part in check(engine, work, workers):
+            tree.take(part)
+            verification.size = part.reached
+            on_progress(part.reached - from_position + 1, last - from_position + 1)
+            if part.failure is not None:
+                verification.failure = part.failure
+                break
+        else:
+            more, verification.failure = checked_across()
+            found.take(more)
     verification.heads, verification.signed = tree.matched, tree.signed
     _check_rollback(verification, heads)
     if head_row is not None and verification.failure is None and last == verification.events:
@@ -308,8 +314,9 @@ def _time(connection: sa.Connection, position: int) -> datetime | None:
         return None  # whatever is wrong with it is found where the event itself is checked
 
 
-def _across(engine: sa.Engine, first: int, last: int, found: Findings) -> str | None:
-    """Check what no chunk can see by itself; return why it could not be read, or None."""
+def _across(engine: sa.Engine, first: int, last: int) -> tuple[Findings, str | None]:
+    """Check what no chunk can see by itself; return also why it could not be read, or None."""
+    found = Findings()
     try:
         with reading(engine) as connection:
             for position, stream, version in read_gaps(connection, first, last, NAMED):
@@ -320,8 +327,8 @@ def _across(engine: sa.Engine, first: int, last: int, found: Findings) -> str | 
                     found.add(again, rule, f"it shares {' and '.join(columns)} with {once:,}")
             check_strays(connection, last, found)
     except (exc.DBAPIError, exc.TimeoutError) as failure:
-        return _words(failure)
-    return None
+        return found, _words(failure)
+    return found, None
 
 
 def _words(failure: Exception) -> str:
