@@ -23,8 +23,9 @@ from ledger.store.connect import reading
 
 CHUNK = 1 << 14
 """Leaves; a power of two, so that a chunk is a perfect subtree."""
-PAGE = 1 << 10
-"""Events in memory at once: 64 MiB if every entry is as large as it may be, mostly below 1 MiB."""
+PAGE = 1 << 9
+"""Events in memory at once: 32 MiB if every entry is as large as it may be, mostly half a MiB,
+which a processor can keep at hand: twice as many take 4 % longer."""
 
 
 @dataclass(frozen=True, slots=True)

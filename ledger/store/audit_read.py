@@ -12,13 +12,6 @@ import sqlalchemy as sa
 
 from ledger.store.connect import run_bare
 
-PageRow = tuple[bytes, bytes, bytes, bytes]
-"""entry, leaf_hash, and two pieces of the entry's end as the derived columns have it: all that
-stands before the value of `recorded_by`, and all that stands after it."""
-
-AT_PLACE = slice(-44, -17)
-"""Where `recorded_at` stands in the first of those pieces."""
-
 _COLUMNS = ("id", "stream", "stream_version", "type", "type_version", "recorded_at")
 _PLACEHOLDER = {"sqlite": "?", "postgresql": "%s"}
 
@@ -58,15 +51,17 @@ def read_head_row(connection: sa.Connection) -> HeadRow | None:
     return HeadRow(*rows[0]) if rows else None
 
 
-def read_page(connection: sa.Connection, first: int, last: int) -> list[PageRow]:
-    """Return the rows at these positions, in their order; fewer where positions are missing."""
-    return _rows(connection, _PAGE[connection.dialect.name], (first, last))
+def read_page(connection: sa.Connection, first: int, last: int) -> list[tuple[Any, ...]]:
+    """Return the rows at these positions, in their order; fewer where positions are missing.
+
+    Each has the values of an EventRow: to name them would cost more than to read them.
+    """
+    return _rows(connection, _EVENTS[connection.dialect.name], (first, last))
 
 
 def read_rows(connection: sa.Connection, first: int, last: int) -> list[EventRow]:
-    """Return whole rows at these positions, to look at one by one."""
-    found = _rows(connection, _WHOLE[connection.dialect.name], (first, last))
-    return [EventRow(*row) for row in found]
+    """Return the same, to look at one by one."""
+    return [EventRow(*row) for row in read_page(connection, first, last)]
 
 
 def read_disclosures(
@@ -155,23 +150,7 @@ def _filled(connection: sa.Connection, sql: str) -> str:
     return sql.format(_PLACEHOLDER[connection.dialect.name])
 
 
-def _page_sql(raw: str, holder: str) -> str:
-    """Return the statement of a page; `raw` makes bytes of a text."""
-    before = (
-        """'},"format":"incident-ledger/1","id":"' || id || '","recorded_at":"'"""
-        """ || recorded_at || '","recorded_by":"'"""
-    )
-    after = (
-        """'","stream":"' || stream || '","stream_version":' || stream_version"""
-        """ || ',"type":"' || type || '","type_version":' || type_version || '}'"""
-    )
-    return (
-        f"SELECT entry, leaf_hash, {raw.format(before)}, {raw.format(after)} FROM events"
-        f" WHERE position BETWEEN {holder} AND {holder} ORDER BY position"
-    )
-
-
-def _whole_sql(raw: str, holder: str) -> str:
+def _events_sql(raw: str, holder: str) -> str:
     texts = {"id", "stream", "type", "recorded_at"}
     columns = ", ".join(raw.format(name) if name in texts else name for name in _COLUMNS)
     return (
@@ -189,6 +168,5 @@ def _disclosures_sql(raw: str, holder: str) -> str:
 
 
 _RAW = {"sqlite": ("CAST({} AS BLOB)", "?"), "postgresql": ("convert_to({}, 'UTF8')", "%s")}
-_PAGE = {name: _page_sql(*words) for name, words in _RAW.items()}
-_WHOLE = {name: _whole_sql(*words) for name, words in _RAW.items()}
+_EVENTS = {name: _events_sql(*words) for name, words in _RAW.items()}
 _DISCLOSURES = {name: _disclosures_sql(*words) for name, words in _RAW.items()}
