@@ -19,7 +19,7 @@ from ledger.audit.findings import Findings
 from ledger.audit.sealed import check_sealed
 from ledger.merkle import Frontier, extend
 from ledger.processes import WorkerDied, in_order
-from ledger.store.connect import reading
+from ledger.store.connect import scanning
 
 CHUNK = 1 << 14
 """Leaves; a power of two, so that a chunk is a perfect subtree."""
@@ -87,7 +87,7 @@ def check_chunk(engine: sa.Engine, task: Task) -> Part:
     """Return what the check of one task found; a database that cannot be read is a failure."""
     part = Part(task.first - 1)
     try:
-        with reading(engine) as connection:
+        with scanning(engine) as connection:
             _check_events(connection, task, part)
     except (exc.DBAPIError, exc.TimeoutError) as failure:
         part.failure = str(getattr(failure, "orig", None) or failure).strip()

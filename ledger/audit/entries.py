@@ -87,10 +87,9 @@ def _whole_page(
     first: int, last: int, rows: Sequence[tuple[Any, ...]], author: bytes
 ) -> tuple[Page, bytes]:
     """Return the page if all of it is in order; raises _NotInOrder, TypeError."""
-    if [row[0] for row in rows] != list(range(first, last + 1)):
+    if len(rows) != last - first + 1:
         raise _NotInOrder
-    columns = zip(*rows, strict=True)
-    _, ids, streams, versions, types, type_versions, times, entries, stored = columns
+    ids, streams, versions, types, type_versions, times, entries, stored = zip(*rows, strict=True)
     leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
     if tuple(leaves) != stored or max(map(len, entries)) > ENTRY_LIMIT:
         raise _NotInOrder
@@ -106,7 +105,7 @@ def _whole_page(
 def _authors(rows: Sequence[tuple[Any, ...]]) -> bytes:
     """Check the ends of entries that several people recorded; return the last of these."""
     author = b""
-    for _, id, stream, version, type, type_version, time, entry, _ in rows:
+    for id, stream, version, type, type_version, time, entry, _ in rows:
         before = _BEFORE_AUTHOR % (id, time)
         after = _AFTER_AUTHOR % (stream, version, type, type_version)
         stop = len(entry) - len(after)

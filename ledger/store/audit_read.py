@@ -41,7 +41,9 @@ class HeadRow(NamedTuple):
 
 def read_ends(connection: sa.Connection) -> tuple[int, int]:
     """Return the first and the last position; 1 and 0 where there is no event."""
-    first, last = _rows(connection, "SELECT min(position), max(position) FROM events")[0]
+    # SQLite reads the whole index for two aggregates in one query, and one end of it for each.
+    one = "(SELECT {}(position) FROM events)"
+    first, last = _rows(connection, f"SELECT {one.format('min')}, {one.format('max')}")[0]
     return (1, 0) if last is None else (first, last)
 
 
@@ -54,14 +56,16 @@ def read_head_row(connection: sa.Connection) -> HeadRow | None:
 def read_page(connection: sa.Connection, first: int, last: int) -> list[tuple[Any, ...]]:
     """Return the rows at these positions, in their order; fewer where positions are missing.
 
-    Each has the values of an EventRow: to name them would cost more than to read them.
+    Each has the values of an EventRow behind its position. To name them, or to read the position
+    that is known, would cost more than some checks do.
     """
-    return _rows(connection, _EVENTS[connection.dialect.name], (first, last))
+    return _rows(connection, _PAGE[connection.dialect.name], (first, last))
 
 
 def read_rows(connection: sa.Connection, first: int, last: int) -> list[EventRow]:
-    """Return the same, to look at one by one."""
-    return [EventRow(*row) for row in read_page(connection, first, last)]
+    """Return whole rows at these positions, to look at one by one."""
+    found = _rows(connection, _WHOLE[connection.dialect.name], (first, last))
+    return [EventRow(*row) for row in found]
 
 
 def read_disclosures(
@@ -150,11 +154,13 @@ def _filled(connection: sa.Connection, sql: str) -> str:
     return sql.format(_PLACEHOLDER[connection.dialect.name])
 
 
-def _events_sql(raw: str, holder: str) -> str:
+def _events_sql(raw: str, holder: str, *more: str) -> str:
+    """Return the statement that reads events; `raw` makes bytes of a text, `more` comes first."""
     texts = {"id", "stream", "type", "recorded_at"}
-    columns = ", ".join(raw.format(name) if name in texts else name for name in _COLUMNS)
+    derived = (raw.format(name) if name in texts else name for name in _COLUMNS)
+    columns = ", ".join((*more, *derived, "entry", "leaf_hash"))
     return (
-        f"SELECT position, {columns}, entry, leaf_hash FROM events"
+        f"SELECT {columns} FROM events"
         f" WHERE position BETWEEN {holder} AND {holder} ORDER BY position"
     )
 
@@ -168,5 +174,6 @@ def _disclosures_sql(raw: str, holder: str) -> str:
 
 
 _RAW = {"sqlite": ("CAST({} AS BLOB)", "?"), "postgresql": ("convert_to({}, 'UTF8')", "%s")}
-_EVENTS = {name: _events_sql(*words) for name, words in _RAW.items()}
+_PAGE = {name: _events_sql(*words) for name, words in _RAW.items()}
+_WHOLE = {name: _events_sql(*words, "position") for name, words in _RAW.items()}
 _DISCLOSURES = {name: _disclosures_sql(*words) for name, words in _RAW.items()}
