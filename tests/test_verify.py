@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import tampering as t
-from command_line import closing, data_of, empty_folder, record_article, run
+from command_line import closing, data_of, run, signed_folder
 from recording import record_example, recorded, release
 
 from ledger import tables
@@ -287,13 +287,7 @@ def test_unreadable_page_is_could_not_verify(sqlite_database: str, tmp_path: Pat
 @pytest.fixture
 def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a ledger, a key, and a signed head over its first 13 events."""
-    here = empty_folder(tmp_path, monkeypatch)
-    monkeypatch.delenv("LEDGER_HEADS", raising=False)
-    record_article()
-    key = run("audit", "keygen", "--origin", "example.org/log", "-o", "key").stdout
-    (here / "vkey").write_text(key)
-    run("audit", "head", "--key", "key", "--publish", "public")
-    return here
+    return signed_folder(tmp_path, monkeypatch)
 
 
 def tamper(position: int) -> None:

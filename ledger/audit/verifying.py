@@ -61,10 +61,12 @@ class Verification:
     heads: int = 0
     """Signed heads whose size lies among the events verified."""
     signed: int = 0
-    """The size of the largest of them; what comes after it nobody outside vouches for."""
+    """The size of the largest of them that the events add up to."""
+    known: int = 0
+    """The size of the largest signed head that was given; nobody vouches for what comes after."""
     findings: Findings = field(default_factory=Findings)
     failure: str | None = None
-    """Why the rest could not be read."""
+    """Why the rest could not be read, or why nothing signed was compared."""
 
     @property
     def verdict(self) -> Verdict:
@@ -74,17 +76,13 @@ class Verification:
     @property
     def newer(self) -> int:
         """Verified events that no signed head covers yet."""
-        return max(0, self.size - self.signed)
+        return max(0, self.size - self.known)
 
     @property
     def position(self) -> int | None:
-        """The first position that is wrong; where only a range is known, the first of it.
-
-        An entry that does not fit its hash, or is gone, explains why the roots over it differ.
-        """
-        found = self.found
-        exact = [finding for finding in found if finding.rule in (Rule.LEAF, Rule.POSITION)]
-        return next((finding.position for finding in exact or found), None)
+        """The first position that is wrong; where only a range is known, the first of it."""
+        place = self.findings.place()
+        return None if place is None else place[0]
 
     @property
     def found(self) -> list[Finding]:
@@ -113,7 +111,8 @@ def verify(
     """
     verification = Verification(from_position, from_position - 1, 0)
     found = verification.findings
-    found.take(findings or Findings())
+    if findings is not None:
+        found.take(findings)
     heads = in_order(against, found)
     try:
         with reading(engine) as connection:
@@ -124,7 +123,7 @@ def verify(
     except (exc.DBAPIError, exc.TimeoutError) as failure:
         verification.failure = _words(failure)
         return verification
-    signed = heads[-1].size if heads else 0
+    signed = verification.known = heads[-1].size if heads else 0
     stops = [*(head.size for head in heads), last]
     work = tasks(from_position, last, base, stops, 1 if deep else signed + 1)
     workers = workers if last - from_position >= WORTH_IT else 1
@@ -146,6 +145,7 @@ def verify(
     _check_rollback(verification, heads)
     if head_row is not None and verification.failure is None and last == verification.events:
         _check_head_row(head_row, tree, found)
+    verification.failure = verification.failure or _uncompared(verification, heads, last)
     return verification
 
 
@@ -189,7 +189,7 @@ class _Tree:
             return
         where = span(self.signed + 1, size)
         self.found.add(self.signed + 1, Rule.FORK,
-                       f"{where}: not what was signed for size {size:,} ({head.kept})")
+                       f"{where}: not what was signed for size {size:,} ({head.kept})", size)
 
 
 def _joined(before: Frontier, size: int, hashes: tuple[bytes, ...]) -> Frontier:
@@ -219,10 +219,11 @@ def _last(
         found.add(None, Rule.TREE, "the row of tree_head is gone")
     elif there < head.size:
         found.add(there + 1, Rule.POSITION,
-                  f"no event is at {span(there + 1, head.size)}, which tree_head covers")
+                  f"no event is at {span(there + 1, head.size)}, which tree_head covers",
+                  head.size)
     elif there > head.size:
         found.add(head.size + 1, Rule.TREE,
-                  f"tree_head covers {head.size:,} events, there are {there:,}")
+                  f"tree_head covers {head.size:,} events, there are {there:,}", there)
     if ends[0] < 1:
         found.add(ends[0], Rule.POSITION, f"an event is at position {ends[0]:,}")
     return there if to is None else min(to, there)
@@ -237,7 +238,19 @@ def _check_rollback(verification: Verification, heads: Sequence[Against]) -> Non
         verification.findings.add(
             first, Rule.ROLLBACK,
             f"{larger.size:,} events were signed, {there:,} are there ({larger.kept});"
-            f" what is gone is not among the first {first - 1:,}")
+            f" what is gone is not among the first {first - 1:,}", larger.size)
+
+
+def _uncompared(
+    verification: Verification, heads: Sequence[Against], last: int
+) -> str | None:
+    """Return what was missed where a signed head covers the events and none of them ends here."""
+    first = verification.first
+    if last < first or any(first <= head.size <= last for head in heads):
+        return None
+    over = [head.size for head in heads if head.size > last]
+    return (f"no signed head ends in {span(first, last)}, so nothing signed was compared;"
+            f" verify up to {over[0]:,}") if over else None
 
 
 def _base(connection: sa.Connection, first: int, heads: Sequence[Against]) -> Frontier:
@@ -267,7 +280,8 @@ def _check_head_row(row: HeadRow, tree: _Tree, found: Findings) -> None:
         elif first > last:
             found.add(None, Rule.TREE, "tree_head is not that of the events, which were signed")
         else:
-            found.add(first, Rule.TREE, f"{span(first, last)}: not what tree_head commits to")
+            found.add(first, Rule.TREE, f"{span(first, last)}: not what tree_head commits to",
+                      last)
     elif size and tree.last_at and row.recorded_at.encode() != tree.last_at:
         found.add(size, Rule.TREE, "tree_head has another recorded_at than the last event")
 
