@@ -283,8 +283,7 @@ def test_tiles_of_earlier_heads_are_checked(engine: sa.Engine, tmp_path: Path) -
     exported(engine, tmp_path / "out", 10)
     files = exported(engine, tmp_path / "out", 20, (10,))
     assert {"tile/0/000.p/10", "tile/entries/000.p/10"} <= set(files)
-    for path in ("tile/0/000.p/10", "tile/entries/000.p/10"):
-        raw = files[path]
+    for path, raw in ((path, files[path]) for path in files if path.endswith(".p/10")):
         for altered in (raw[:-1] + b"?", raw[:-1], raw + b"?", raw):
             (tmp_path / "out" / path).write_bytes(altered)
             said = "ok" if altered == raw else "tampered"
