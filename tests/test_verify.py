@@ -348,5 +348,7 @@ def test_command_is_misused(signed: Path) -> None:
     run("audit", "verify", "--against", "public", code=2)
     run("audit", "verify", "--since-head", code=2)
     run("audit", "verify", "--since-head", "--vkey", "vkey", "--from", "3", code=2)
+    run("audit", "verify", "--from", "100", code=2)
+    run("audit", "verify", "--from", "12", "--to", "11", code=2)
     run("audit", "verify", "--vkey", "no key", code=4)
     run("audit", "verify", "--vkey", "vkey", "--against", "nowhere", code=4)

@@ -6,6 +6,7 @@ covered, and exits with the verdict's code.
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -95,7 +96,7 @@ def verify_(
     heads, without = ([], []) if key is None else _heads(database, against, key, found)
     if since_head:
         first = 1 + max((h.size for h in heads if h.frontier is not None), default=0)
-    with progress("verify", _events(engine, first or 1, to)) as show:
+    with progress("verify", _events(engine, first or 1, to)) as show, _usage():
         done = verify(
             engine, from_position=first or 1, to=to, against=heads, findings=found, deep=deep,
             workers=os.cpu_count() or 1, on_progress=show,
@@ -104,6 +105,15 @@ def verify_(
     if key is not None and without and done.failure is None:
         done.failure = f"no head that {key.name} signed with this key is in {', '.join(without)}"
     _report(done, list(_not_covered(done, heads, to, unbuilt)), len(heads), format)
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Say of positions that are no part of the log that they are a misuse."""
+    try:
+        yield
+    except BadValue as refusal:
+        raise click.UsageError(str(refusal)) from None
 
 
 def _key(given: str) -> VerifierKey:
