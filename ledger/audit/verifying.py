@@ -34,7 +34,7 @@ from ledger.store.audit_read import (
     read_repeated,
     read_rows,
 )
-from ledger.store.connect import reading
+from ledger.store.connect import reading, scanning
 from ledger.store.leaves import Damaged, read_leaf_hashes
 
 CLOCKS_APART = timedelta(minutes=5)
@@ -318,7 +318,7 @@ def _across(engine: sa.Engine, first: int, last: int) -> tuple[Findings, str | N
     """Check what no chunk can see by itself; return also why it could not be read, or None."""
     found = Findings()
     try:
-        with reading(engine) as connection:
+        with scanning(engine) as connection:
             for position, stream, version in read_gaps(connection, first, last, NAMED):
                 found.add(position, Rule.STREAM,
                           f"stream_version {version} of {stream} does not follow {version - 1}")
