@@ -23,9 +23,11 @@ from ledger.store.connect import scanning
 
 CHUNK = 1 << 14
 """Leaves; a power of two, so that a chunk is a perfect subtree."""
-PAGE = 1 << 9
-"""Events in memory at once: 32 MiB if every entry is as large as it may be, mostly half a MiB,
-which a processor can keep at hand: twice as many take 4 % longer."""
+PAGE = 1 << 10
+"""Events in memory at once: 64 MiB if every entry is as large as it may be, mostly below 1 MiB."""
+PAGE_OF_FILE = 1 << 8
+"""How many of them are read at once where nobody far away is asked: what a processor can keep at
+hand is checked faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,9 @@ def _check_events(connection: sa.Connection, task: Task, part: Part) -> None:
     author = b""
     stops = iter(task.stops)
     stop = next(stops)
-    for first in range(task.first, task.last + 1, PAGE):
-        last = min(first + PAGE - 1, task.last)
+    page_size = min(PAGE, PAGE_OF_FILE) if connection.dialect.name == "sqlite" else PAGE
+    for first in range(task.first, task.last + 1, page_size):
+        last = min(first + page_size - 1, task.last)
         page, author = check_page(connection, first, last, author, task.deep, part.findings)
         check_sealed(connection, page, part.findings)
         if part.last_at and page.first_at:

@@ -7,7 +7,7 @@ derived field stands at the end of an entry, in a fixed order, and no quote in i
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise, repeat
@@ -33,9 +33,11 @@ ERASURE = b"PersonalDataErased"
 
 # How an entry ends, as its derived columns have it. A version that is no whole number stays what it
 # is (%a): %d would round it.
-_BEFORE_AUTHOR = b'},"format":"incident-ledger/1","id":"%b","recorded_at":"%b","recorded_by":"'
-_AFTER_AUTHOR = b'","stream":"%b","stream_version":%a,"type":"%b","type_version":%a}'
-_END = _BEFORE_AUTHOR + b"%b" + _AFTER_AUTHOR
+_END = (
+    b'},"format":"incident-ledger/1","id":"%b","recorded_at":"%b","recorded_by":"%b"'
+    b',"stream":"%b","stream_version":%a,"type":"%b","type_version":%a}'
+)
+_AUTHOR = b'"recorded_by":"'
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
@@ -93,29 +95,24 @@ def _whole_page(
     leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
     if tuple(leaves) != stored or max(map(len, entries)) > ENTRY_LIMIT:
         raise _NotInOrder
-    says = zip(ids, times, repeat(author), streams, versions, types, type_versions, strict=False)
-    if not all(map(bytes.endswith, entries, map(_END.__mod__, says))):
-        author = _authors(rows)
+    columns = (ids, times, streams, versions, types, type_versions)
+    if not _end_in(entries, repeat(author), *columns):
+        authors = [entry.rpartition(_AUTHOR)[2].partition(b'"')[0] for entry in entries]
+        author = authors[-1]
+        if b"\\" in b"".join(authors) or not _end_in(entries, authors, *columns):
+            raise _NotInOrder
     if list(times) != sorted(times):
         raise _NotInOrder
     erasures = [i for i, type in enumerate(types) if type == ERASURE]
     return Page(first, entries, leaves, times[0], times[-1], erasures), author
 
 
-def _authors(rows: Sequence[tuple[Any, ...]]) -> bytes:
-    """Check the ends of entries that several people recorded; return the last of these."""
-    author = b""
-    for id, stream, version, type, type_version, time, entry, _ in rows:
-        before = _BEFORE_AUTHOR % (id, time)
-        after = _AFTER_AUTHOR % (stream, version, type, type_version)
-        stop = len(entry) - len(after)
-        at = entry.rfind(before, 0, stop)
-        if at < 0 or not entry.endswith(after):
-            raise _NotInOrder
-        author = entry[at + len(before) : stop]
-        if b'"' in author or b"\\" in author:
-            raise _NotInOrder
-    return author
+def _end_in(
+    entries: Iterable[bytes], authors: Iterable[bytes], ids: Any, times: Any, *others: Any
+) -> bool:
+    """Return whether each entry ends as these authors and derived columns say."""
+    ends = map(_END.__mod__, zip(ids, times, authors, *others, strict=False))
+    return all(map(bytes.endswith, entries, ends))
 
 
 def _row_by_row(connection: sa.Connection, first: int, last: int, found: Findings) -> Page:

@@ -23,7 +23,7 @@ from ledger.audit.chunks import CHUNK, Part, check, tasks
 from ledger.audit.entries import check_order, span
 from ledger.audit.findings import Finding, Findings, Rule, Verdict, verdict_on
 from ledger.audit.sealed import check_strays
-from ledger.errors import BadValue
+from ledger.errors import BadValue, shown
 from ledger.merkle import EMPTY, Frontier, extend, frontier_to_bytes, root
 from ledger.processes import aside
 from ledger.store.audit_read import (
@@ -34,7 +34,7 @@ from ledger.store.audit_read import (
     read_repeated,
     read_rows,
 )
-from ledger.store.connect import reading
+from ledger.store.connect import reading, scanning
 from ledger.store.leaves import Damaged, read_leaf_hashes
 
 CLOCKS_APART = timedelta(minutes=5)
@@ -332,10 +332,10 @@ def _across(engine: sa.Engine, first: int, last: int) -> tuple[Findings, str | N
     """Check what no chunk can see by itself; return also why it could not be read, or None."""
     found = Findings()
     try:
-        with reading(engine) as connection:
+        with scanning(engine) as connection:
             for position, stream, version in read_gaps(connection, first, last, NAMED):
                 found.add(position, Rule.STREAM,
-                          f"stream_version {version} of {stream} does not follow {version - 1}")
+                          f"stream_version {shown(version)} of {stream} does not follow the last one")
             for rule, columns in ((Rule.ID, ["id"]), (Rule.STREAM, ["stream", "stream_version"])):
                 for once, again in read_repeated(connection, columns, last, NAMED):
                     found.add(again, rule, f"it shares {' and '.join(columns)} with {once:,}")

@@ -102,7 +102,7 @@ def read_later(
 
 def read_gaps(
     connection: sa.Connection, first: int, last: int, limit: int
-) -> list[tuple[int, str, int]]:
+) -> list[tuple[int, Any, Any]]:
     """Return position, stream and stream_version of events that do not follow their stream's last.
 
     Sound where `is_unique` says so of stream and stream_version. The whole log is one pass over an
