@@ -2,8 +2,9 @@
 
 Takes a range of positions and a connection; hands on the entries and the leaf hashes that were
 computed from them, and adds findings. A page without fault is checked as a whole; only where that
-fails is it looked at row by row. What makes this sound without parsing: keys are sorted, so every
-derived field stands at the end of an entry, in a fixed order, and no quote in it is escaped.
+fails is it looked at row by row. Each entry must end as its derived columns say. What makes this
+sound without parsing: keys are sorted, so every derived field stands at the end of an entry, in a
+fixed order, and no quote in it is escaped.
 """
 
 import re

@@ -2,7 +2,8 @@
 
 Takes the entries of some positions and a connection; adds findings. A disclosure that is there must
 hash to a digest of its own event's entry and name that digest's pointer. One that is gone must be
-named by a later PersonalDataErased of the same stream.
+named by a later PersonalDataErased of the same stream. Disclosures without fault are checked as a
+whole, as pages are (`entries`); only where that fails is each looked at.
 """
 
 from binascii import Error as NoBase64

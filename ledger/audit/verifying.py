@@ -335,7 +335,7 @@ def _across(engine: sa.Engine, first: int, last: int) -> tuple[Findings, str | N
         with scanning(engine) as connection:
             for position, stream, version in read_gaps(connection, first, last, NAMED):
                 found.add(position, Rule.STREAM,
-                          f"stream_version {shown(version)} of {stream} does not follow the last one")
+                          f"stream_version {shown(version)} of {stream} does not follow the last")
             for rule, columns in ((Rule.ID, ["id"]), (Rule.STREAM, ["stream", "stream_version"])):
                 for once, again in read_repeated(connection, columns, last, NAMED):
                     found.add(again, rule, f"it shares {' and '.join(columns)} with {once:,}")
