@@ -7,11 +7,12 @@ was not signed by the key, says nothing about the ledger: it is passed over, and
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ledger.audit.findings import Findings, Rule
 from ledger.audit.heads import HeadStore
-from ledger.errors import CouldNot
+from ledger.errors import CouldNot, shown
 from ledger.merkle import Frontier, frontier_from_bytes, root
 from ledger.tlog.head import Head, open_head
 from ledger.tlog.note import NOTE_AT_MOST, AlteredNote, BadNote, VerifierKey
@@ -41,11 +42,16 @@ def from_store(store: HeadStore, key: VerifierKey, found: Findings) -> Iterator[
         if (head.size, head.root) != (known.size, known.root):
             found.add(None, Rule.HEAD,
                       f"{store.place}, size {known.size:,}: the note is of size {head.size:,}")
+        signed_at: str | None = known.signed_at
+        if not _is_time(known.signed_at):
+            signed_at = None
+            found.add(None, Rule.HEAD, f"{store.place}, size {head.size:,}: signed_at is"
+                                       f" {shown(known.signed_at)}")
         frontier = _frontier(head.size, head.root, known.frontier)
         if frontier is None:
             found.add(None, Rule.HEAD,
                       f"{store.place}, size {head.size:,}: the frontier is not the root's")
-        yield Against(head.size, head.root, store.place, known.signed_at, frontier)
+        yield Against(head.size, head.root, store.place, signed_at, frontier)
     if (reason := store.frozen(key.name)) is not None:
         found.add(None, Rule.HEAD, f"{key.name} was frozen: {reason}")
 
@@ -106,6 +112,13 @@ def _opened(note: str | bytes, key: VerifierKey, kept: str, found: Findings) -> 
     except BadNote as refusal:
         found.passed_over.append(f"{kept} ({refusal.why})")
     return None
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _frontier(size: int, wanted: bytes, blob: bytes) -> Frontier | None:

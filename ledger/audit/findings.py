@@ -16,7 +16,7 @@ KEPT = 200
 
 
 class Rule:
-    """What each finding broke. The first five say that what is stored contradicts itself."""
+    """What each finding broke. The first six say that what is stored contradicts itself."""
 
     POSITION = "position"
     """Positions are 1, 2, 3, … without a gap."""
@@ -26,6 +26,8 @@ class Rule:
     """An entry is canonical JSON of the format."""
     COLUMN = "column"
     """A derived column says what the entry says."""
+    DATABASE = "database"
+    """What the database finds of a row by an index is the row, and all rows are found."""
     TREE = "tree"
     """The row of tree_head is what the entries add up to."""
     STREAM = "stream"
@@ -49,7 +51,9 @@ class Rule:
     """A signed head is signed, and says what its store says of it."""
 
 
-BROKEN = frozenset((Rule.POSITION, Rule.LEAF, Rule.ENTRY, Rule.COLUMN, Rule.TREE))
+BROKEN = frozenset(
+    (Rule.POSITION, Rule.LEAF, Rule.ENTRY, Rule.COLUMN, Rule.DATABASE, Rule.TREE)
+)
 """Rules that a history which was replaced consistently does not break."""
 
 EXPLAINING = frozenset((Rule.POSITION, Rule.LEAF, Rule.ENTRY))

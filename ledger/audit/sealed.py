@@ -54,7 +54,8 @@ def check_sealed(connection: sa.Connection, page: Page, found: Findings) -> None
 def check_strays(connection: sa.Connection, size: int, found: Findings) -> None:
     """Add a finding for each disclosure at a position where there is no event at all."""
     count, first = read_strays(connection, size, SHOWN)
-    for position, digest in first:
+    for stands, digest in first:
+        position = stands if isinstance(stands, int) else None
         found.add(position, Rule.STRAY, f"the disclosure {digest} belongs to no event")
     if count > len(first):
         found.add(None, Rule.STRAY, f"{count - len(first):,} more belong to no event")
@@ -185,8 +186,8 @@ def _check_erasure(
         found.add(position, Rule.ERASURE, f"position {at:,} holds no digest {shown(digest)}")
     for _, digest_there, _ in read_disclosures(connection, at, at):
         if _text(digest_there) in digests:
-            found.add(position, Rule.ERASURE,
-                      f"{_text(digest_there)} of position {at:,} is not erased but there")
+            found.add(at, Rule.ERASURE,
+                      f"{_text(digest_there)} is there, and erased as position {position:,} says")
 
 
 def _stream(entry: object) -> str | None:

@@ -28,9 +28,13 @@ from ledger.merkle import EMPTY, Frontier, extend, frontier_to_bytes, root
 from ledger.processes import aside
 from ledger.store.audit_read import (
     HeadRow,
+    read_beyond,
+    read_count,
     read_ends,
+    read_faults,
     read_gaps,
     read_head_row,
+    read_indexed,
     read_repeated,
     read_rows,
 )
@@ -116,20 +120,20 @@ def verify(
     heads = in_order(against, found)
     try:
         with reading(engine) as connection:
-            head_row = read_head_row(connection)
-            last = _last(read_ends(connection), head_row, from_position, to, verification)
+            verification.known = heads[-1].size if heads else 0
+            last = _last(connection, from_position, to, verification)
+            head_row = _head_row(connection, verification)
             base = _base(connection, from_position, heads)
             _check_times(connection, heads, from_position, last, found)
     except (exc.DBAPIError, exc.TimeoutError) as failure:
         verification.failure = _words(failure)
         return verification
-    signed = verification.known = heads[-1].size if heads else 0
     stops = [*(head.size for head in heads), last]
-    work = tasks(from_position, last, base, stops, 1 if deep else signed + 1)
+    work = tasks(from_position, last, base, stops, 1 if deep else verification.known + 1)
     workers = workers if last - from_position >= WORTH_IT else 1
     tree = _Tree(base, heads, found)
     tree.at(base.size, base)
-    across = partial(_across, first=from_position, last=last)
+    across = partial(_across, first=from_position, last=last, of=verification.events, deep=deep)
     with aside(engine, across, workers) as checked_across:
         for part in check(engine, work, workers):
             tree.take(part)
@@ -204,29 +208,47 @@ def _joined(before: Frontier, size: int, hashes: tuple[bytes, ...]) -> Frontier:
 
 
 def _last(
-    ends: tuple[int, int],
-    head: HeadRow | None,
-    first: int,
-    to: int | None,
-    verification: Verification,
+    connection: sa.Connection, first: int, to: int | None, verification: Verification
 ) -> int:
-    """Return the last position to verify; note what the ends of the log say by themselves."""
+    """Return the last position to verify; note what the ends of the log say by themselves.
+
+    No position is behind the number of events, or of those that were signed: whoever moves an event
+    far away makes nobody look at all positions up to there.
+    """
     if first < 1 or (to is not None and to < first):
         raise BadValue(first, "a first position from 1 up to the last one")
-    found = verification.findings
-    there = verification.events = max(ends[1], 0)
+    found, signed = verification.findings, verification.known
+    lowest, highest = read_ends(connection)
+    there = verification.events = max(highest, 0)
+    if there > signed and there - signed != read_count(connection, signed):
+        there = verification.events = min(there, max(read_count(connection, 0), signed))
+        for position in read_beyond(connection, there, NAMED):
+            found.add(position, Rule.POSITION,
+                      f"an event is at position {position:,}, behind {there:,} events")
+    if lowest < 1:
+        found.add(lowest, Rule.POSITION, f"an event is at position {lowest:,}")
+    return there if to is None else min(to, there)
+
+
+def _head_row(connection: sa.Connection, verification: Verification) -> HeadRow | None:
+    """Return the row of tree_head if it is one; note what its size says by itself."""
+    found, there = verification.findings, verification.events
+    head = read_head_row(connection)
     if head is None:
         found.add(None, Rule.TREE, "the row of tree_head is gone")
-    elif there < head.size:
+        return None
+    for name, value, kind in zip(head._fields, head, (int, bytes, bytes, str), strict=True):
+        if type(value) is not kind:
+            found.add(None, Rule.TREE, f"{name} of tree_head is {shown(value)}")
+            return None
+    if there < head.size:
         found.add(there + 1, Rule.POSITION,
                   f"no event is at {span(there + 1, head.size)}, which tree_head covers",
                   head.size)
     elif there > head.size:
         found.add(head.size + 1, Rule.TREE,
                   f"tree_head covers {head.size:,} events, there are {there:,}", there)
-    if ends[0] < 1:
-        found.add(ends[0], Rule.POSITION, f"an event is at position {ends[0]:,}")
-    return there if to is None else min(to, there)
+    return head
 
 
 def _check_rollback(verification: Verification, heads: Sequence[Against]) -> None:
@@ -323,12 +345,15 @@ def _check_times(
 def _time(connection: sa.Connection, position: int) -> datetime | None:
     rows = read_rows(connection, position, position)
     try:
-        return datetime.fromisoformat(rows[0].recorded_at.decode())
+        at = datetime.fromisoformat(rows[0].recorded_at.decode())
     except (IndexError, AttributeError, ValueError):
         return None  # whatever is wrong with it is found where the event itself is checked
+    return at if at.tzinfo else None
 
 
-def _across(engine: sa.Engine, first: int, last: int) -> tuple[Findings, str | None]:
+def _across(
+    engine: sa.Engine, first: int, last: int, of: int, deep: bool
+) -> tuple[Findings, str | None]:
     """Check what no chunk can see by itself; return also why it could not be read, or None."""
     found = Findings()
     try:
@@ -340,9 +365,21 @@ def _across(engine: sa.Engine, first: int, last: int) -> tuple[Findings, str | N
                 for once, again in read_repeated(connection, columns, last, NAMED):
                     found.add(again, rule, f"it shares {' and '.join(columns)} with {once:,}")
             check_strays(connection, last, found)
+            if first == 1 and last == of:
+                _check_indexes(connection, of, found)
+            for fault in read_faults(connection, NAMED) if deep else ():
+                found.add(None, Rule.DATABASE, fault)
     except (exc.DBAPIError, exc.TimeoutError) as failure:
         return found, _words(failure)
     return found, None
+
+
+def _check_indexes(connection: sa.Connection, size: int, found: Findings) -> None:
+    """Add a finding for an index that does not hold every event: some are not found by it."""
+    for column, count in read_indexed(connection):
+        if count < size:
+            found.add(None, Rule.DATABASE, f"the index on {column} holds {count:,} of {size:,}"
+                                           " events; the others are not found by it")
 
 
 def _words(failure: Exception) -> str:

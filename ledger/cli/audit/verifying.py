@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from ledger.audit.against import Against, from_files, from_store, is_database
 from ledger.audit.entries import span
@@ -31,12 +32,12 @@ from ledger.cli.output import (
 )
 from ledger.cli.progress import progress
 from ledger.cli.start import database_option, open_to_read
-from ledger.errors import BadFile, BadValue, CouldNot
+from ledger.errors import BadFile, BadValue, CouldNot, LedgerError, shown
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import rebuild
+from ledger.store.audit_read import read_ends
 from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import connect, place_of, reading
-from ledger.store.read import read_head
 from ledger.tlog.note import VerifierKey
 
 STATUS = {Verdict.OK: "ok", Verdict.COULD_NOT: "could_not"}
@@ -96,7 +97,7 @@ def verify_(
     heads, without = ([], []) if key is None else _heads(database, against, key, found)
     if since_head:
         first = 1 + max((h.size for h in heads if h.frontier is not None), default=0)
-    with progress("verify", _events(engine, first or 1, to)) as show, _usage():
+    with progress("verify") as show, _usage():
         done = verify(
             engine, from_position=first or 1, to=to, against=heads, findings=found, deep=deep,
             workers=os.cpu_count() or 1, on_progress=show,
@@ -174,25 +175,30 @@ def _heads_in(
     yield from from_store(store, key, found)
 
 
-def _events(engine: sa.Engine, first: int, to: int | None) -> int:
-    """Return how many events there are from a position to another."""
-    with reading(engine) as connection:
-        size = read_head(connection).size
-    return max(0, min(size, to or size) - first + 1)
-
-
 def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
     """Fold every projection that was ever built and compare; return the names of the others."""
     unbuilt = []
     for projection in PROJECTIONS:
         with reading(engine) as connection:
-            if read_checkpoint(connection, projection.name, projection.version) is None:
-                unbuilt.append(projection.name)
-                continue
+            checkpoint = read_checkpoint(connection, projection.name, projection.version)
+            _, last = read_ends(connection)
+        if checkpoint is None:
+            unbuilt.append(projection.name)
+            continue
+        if type(checkpoint.position) is not int or not 0 <= checkpoint.position <= last:
+            why = (f"{projection.name} says that it is at position {shown(checkpoint.position)} of"
+                   f" {last:,}; `ledger projections rebuild {projection.name}` mends it")
+            done.findings.add(None, Rule.PROJECTION, why)
+            continue
         try:
             run = rebuild(engine, projection, now, holder=f"process {os.getpid()}", check=True)
-        except CouldNot as refusal:
-            done.failure = str(refusal)
+        except (LedgerError, exc.DBAPIError) as refusal:
+            why = getattr(refusal, "orig", None) or refusal
+            done.failure = f"{projection.name} could not be compared: {why}"
+            continue
+        except (TypeError, ValueError) as failure:  # SQLite keeps whatever somebody puts there
+            done.findings.add(None, Rule.PROJECTION,
+                              f"{projection.name} holds what no event adds up to: {failure}")
             continue
         if run.stalled_at is not None:
             why = f"{run.projection} stops here: {run.cause}"
