@@ -191,9 +191,9 @@ def _filled(connection: sa.Connection, sql: str) -> str:
     return sql.format(_PLACEHOLDER[connection.dialect.name])
 
 
-# On SQLite any column may hold any kind of value, and the same bytes as a blob are another value: no
-# stream that is one is found by its name. So what is a blob there is no bytes here. Every text is
-# less than every blob; of other kinds such a column holds none, as it makes texts of numbers.
+# On SQLite any column may hold any kind of value, and the same bytes as a blob are another value:
+# no stream that is one is found by its name. So what is a blob there is no bytes here. Every text
+# is less than every blob; of other kinds such a column holds none, as it makes texts of numbers.
 _BYTES_OF_TEXT = "CASE WHEN {0} < x'' THEN CAST({0} AS BLOB) ELSE %s END"
 
 

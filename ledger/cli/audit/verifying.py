@@ -193,8 +193,7 @@ def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
         try:
             run = rebuild(engine, projection, now, holder=f"process {os.getpid()}", check=True)
         except (LedgerError, exc.DBAPIError) as refusal:
-            why = getattr(refusal, "orig", None) or refusal
-            done.failure = f"{projection.name} could not be compared: {why}"
+            done.failure = f"{projection.name} could not be compared: {_cause(refusal)}"
             continue
         except (TypeError, ValueError) as failure:  # SQLite keeps whatever somebody puts there
             done.findings.add(None, Rule.PROJECTION,
@@ -208,6 +207,10 @@ def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
                    f" `ledger projections rebuild {run.projection}` mends them")
             done.findings.add(None, Rule.PROJECTION, why)
     return unbuilt
+
+
+def _cause(refusal: Exception) -> str:
+    return str(getattr(refusal, "orig", None) or refusal)
 
 
 def _report(done: Verification, uncovered: list[str], heads: int, format: str) -> NoReturn:
