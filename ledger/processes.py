@@ -3,8 +3,10 @@
 Takes an engine, a function and tasks; hands on an answer for each task. With one worker, or a
 database that other processes cannot open, the work is done here. A worker is a fresh Python that
 imports what this one would (a fork would take over connections and threads that it cannot use, and
-`multiprocessing` would run the script that asked again). It is told over a pipe which database,
-which function and which tasks, and ends when the pipe does, however that comes about.
+`multiprocessing` would run the script that asked again), so it is given nothing before it says that
+it is there. It is told over a pipe which database, which function and which tasks, and ends when
+the pipe does, however that comes about. Whoever has nothing to do but to wait for the answers can
+be one of the workers, in a thread: then one fewer has to start.
 """
 
 import pickle
@@ -12,9 +14,10 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from queue import SimpleQueue
 from typing import IO, Any, TypeVar
 
@@ -47,11 +50,13 @@ def in_order(
     work: Callable[[sa.Engine, Task], Answer],
     tasks: Iterable[Task],
     workers: int,
+    *,
+    here: bool = False,
 ) -> Generator[Answer, None, None]:
     """Yield what `work` returns for each task, in order; raises what it raises, and WorkerDied.
 
-    The function and the tasks must be picklable. Whoever does not take all answers closes the
-    generator, which ends the workers.
+    The function and the tasks must be picklable. With `here` this process is one of the workers.
+    Whoever does not take all answers closes the generator, which ends the workers.
     """
     if workers < 2 or not is_shared(engine):
         for task in tasks:
@@ -59,9 +64,12 @@ def in_order(
         return
     with ExitStack() as stack:
         pool = stack.enter_context(ThreadPoolExecutor(workers))
-        idle: SimpleQueue[_Worker] = SimpleQueue()
-        for _ in range(workers):
-            idle.put(stack.enter_context(closing(_Worker(engine, work))))
+        idle: _Idle = SimpleQueue()
+        if here:
+            idle.put(partial(work, engine))
+        for _ in range(workers - here):
+            worker = stack.enter_context(closing(_Worker(engine, work)))
+            pool.submit(_await, worker, idle)
         waiting: deque[Future[Any]] = deque()
         stack.callback(lambda: [future.cancel() for future in waiting])
         for task in tasks:
@@ -70,6 +78,22 @@ def in_order(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+@contextmanager
+def aside(
+    engine: sa.Engine, work: Callable[[sa.Engine], Answer], workers: int
+) -> Iterator[Callable[[], Answer]]:
+    """Yield a function that returns what `work` does, and raises what it raises.
+
+    With several workers it is done from now on, in a thread: right for what the database does
+    alone, in one long statement. Otherwise it is done when it is asked for.
+    """
+    if workers < 2 or not is_shared(engine):
+        yield partial(work, engine)
+        return
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(work, engine).result
 
 
 def is_shared(engine: sa.Engine) -> bool:
@@ -83,6 +107,7 @@ def serve(source: IO[bytes], answers: IO[bytes]) -> None:
     try:
         url, work = pickle.load(source)
         engine = connect(url)
+        _send(answers, None)  # it is there
         while True:
             task = pickle.load(source)
             try:
@@ -94,12 +119,23 @@ def serve(source: IO[bytes], answers: IO[bytes]) -> None:
         return
 
 
-def _ask(idle: "SimpleQueue[_Worker]", task: object) -> Any:
-    worker = idle.get()
+_Idle = SimpleQueue[Callable[[Any], Any]]
+"""Whoever can do a task now."""
+
+
+def _await(worker: "_Worker", idle: _Idle) -> None:
     try:
-        return worker.do(task)
+        worker.answer()
     finally:
-        idle.put(worker)
+        idle.put(worker.do)  # also a dead one, which says so when it is asked
+
+
+def _ask(idle: _Idle, task: object) -> Any:
+    do = idle.get()
+    try:
+        return do(task)
+    finally:
+        idle.put(do)
 
 
 class _Worker:
@@ -116,8 +152,15 @@ class _Worker:
         """Return what came of the task; raises what it raised, WorkerDied where there is none."""
         try:
             _send(_open(self._process.stdin), task)
+        except BrokenPipeError:
+            raise WorkerDied from None
+        return self.answer()
+
+    def answer(self) -> Any:
+        """Wait for what it says next; return or raise it, as in `do`."""
+        try:
             answer = pickle.load(_open(self._process.stdout))
-        except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+        except (EOFError, pickle.UnpicklingError):
             raise WorkerDied from None
         if isinstance(answer, Exception):
             raise answer

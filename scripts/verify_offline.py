@@ -18,7 +18,6 @@ import base64
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -39,8 +38,8 @@ ONE_ENTRY = "c2sp.org/tlog-proof@v1"
 GROWTH = "incident-ledger/consistency@v1"
 FULL = 256
 FILE_AT_MOST = 4_000_000
-Read = Callable[[str], bytes]
 Key = tuple[str, bytes, bytes]  # name, key id, public key
+Roots = tuple[bytes, bytes] | None  # of an older tree and a newer one
 
 # Points of small order on Curve25519, as y: a key among them verifies what nobody signed.
 FIELD = 2**255 - 19
@@ -62,13 +61,13 @@ def refuse(why: str) -> NoReturn:
     raise Verdict(REFUSED, why)
 
 
-def from_base64(text: str) -> bytes:
+def from_base64(text: str, what: str = "") -> bytes:
     try:
         raw = base64.b64decode(text, validate=True)
     except ValueError:
         raw = b""
     if base64.b64encode(raw).decode() != text:
-        refuse(f"{text[:60]!r} is not base64 in its one spelling")
+        refuse(f"{what or repr(text[:60])} is not base64 in its one spelling")
     return raw
 
 
@@ -86,10 +85,12 @@ def hashes_in(lines: list[str]) -> list[bytes]:
 
 
 def read_key(text: str) -> Key:
-    """Decode a verifier key, name+id+base64."""
+    """Decode a verifier key, name+id+base64; nothing is shown of one that may be secret."""
+    if "PRIVATE+KEY" in text:
+        refuse("that is a signing key, for nobody but its signer: give the verifier key")
     name, _, rest = text.strip().partition("+")
     id_text, _, key_text = rest.partition("+")
-    raw = from_base64(key_text)
+    raw = from_base64(key_text, "the key's last part")
     if not name or not re.fullmatch("[0-9a-f]{8}", id_text) or len(raw) != 33 or raw[0] != 1:
         refuse("the key is not name+id+base64 of an Ed25519 key")
     wanted = hashlib.sha256(name.encode() + b"\n" + raw).digest()[:4]
@@ -139,37 +140,13 @@ def node(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def root_by_path(index: int, size: int, own: bytes, path: list[bytes]) -> bytes | None:
-    """Return the root that the path leads to (RFC 9162, 2.1.3.2); None if it fits not."""
-    at, last, found = index, size - 1, own
+def climb(at: int, last: int, start: bytes, path: list[bytes]) -> Roots:
+    """Return what a path leads to from a node: the root of all up to it, and the root of all.
+
+    Both are those of RFC 9162, 2.1.3.2 and 2.1.4.2; None if the path fits not.
+    """
+    older = newer = start
     for other in path:
-        if last == 0:
-            return None
-        if at % 2 or at == last:
-            found = node(other, found)
-            while at % 2 == 0 and at:
-                at, last = at // 2, last // 2
-        else:
-            found = node(found, other)
-        at, last = at // 2, last // 2
-    return found if last == 0 else None
-
-
-def roots_by_growth(
-    old: int, new: int, old_root: bytes, path: list[bytes]
-) -> tuple[bytes, bytes] | None:
-    """Return both roots that the path leads to (RFC 9162, 2.1.4.2); None if it fits not."""
-    if old == new:
-        return None if path else (old_root, old_root)
-    if old & old - 1 == 0:
-        path = [old_root, *path]
-    if not path:
-        return None
-    at, last = old - 1, new - 1
-    while at % 2:
-        at, last = at // 2, last // 2
-    older = newer = path[0]
-    for other in path[1:]:
         if last == 0:
             return None
         if at % 2 or at == last:
@@ -180,6 +157,18 @@ def roots_by_growth(
             newer = node(newer, other)
         at, last = at // 2, last // 2
     return (older, newer) if last == 0 else None
+
+
+def roots_by_growth(old: int, new: int, old_root: bytes, path: list[bytes]) -> Roots:
+    """Return both roots that the path leads to; None if it fits not."""
+    if old == new:
+        return None if path else (old_root, old_root)
+    if old & old - 1 == 0:
+        path = [old_root, *path]
+    at, last = old - 1, new - 1
+    while at % 2:
+        at, last = at // 2, last // 2
+    return climb(at, last, path[0], path[1:]) if path else None
 
 
 def tree(hashes: list[bytes]) -> bytes:
@@ -213,7 +202,8 @@ def check_one(text: str, key: Key, held: Head | None, given: bytes | None) -> st
     if entry is None:
         raise Verdict(COULD_NOT, "the proof does not hold the entry; give it with --entry")
     position = index + 1
-    if index >= head.size or root_by_path(index, head.size, leaf(entry), path) != head.root:
+    found = climb(index, head.size - 1, leaf(entry), path) if index < head.size else None
+    if found is None or found[1] != head.root:
         why = f"the entry is not shown to stand at position {position:,} of {head.size:,} signed"
         raise Verdict(TAMPERED, why)
     compare(held, head)
@@ -243,25 +233,44 @@ def check_growth(text: str, key: Key, held: Head | None) -> str:
     return f"{new.origin} only grew from {old.size:,} to {new.size:,} entries"
 
 
-def check_folder(read: Read, key: Key, held: Head | None) -> str:
-    """Check an export, entry by entry; return what it shows."""
-    head = open_head(decoded(read("checkpoint")), key)
+class Export(NamedTuple):
+    folder: Path
+
+    def read(self, path: str) -> bytes:
+        try:
+            return (self.folder / path).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            raise Verdict(COULD_NOT, f"the export is not whole: {path} is missing") from None
+
+    def compare(self, path: str, parts: list[bytes]) -> None:
+        """Refuse a tile that has not these parts, and one of an earlier head without the first."""
+        if self.read(path) != b"".join(parts):
+            raise Verdict(TAMPERED, f"{path} does not agree with the entries")
+        for other in self.folder.glob(path.partition(".p/")[0] + ".p/*"):
+            width = int(other.name) if other.name.isdecimal() else FULL
+            if width < len(parts) and other.read_bytes() != b"".join(parts[:width]):
+                raise Verdict(TAMPERED, f"{other}, of an earlier head, is not how it goes on")
+
+
+def check_folder(export: Export, key: Key, held: Head | None) -> str:
+    """Check an export, entry by entry and tile by tile; return what it shows."""
+    head = open_head(decoded(export.read("checkpoint")), key)
     if head.size == 0:
         raise Verdict(COULD_NOT, "the signed head is one of no entries")
     tower: list[list[bytes]] = []
     done, found, forked = 0, b"", False
     while done < head.size:
         width = min(FULL, head.size - done)
-        leaves = list(checked_bundle(read, done, width))
+        leaves = checked_bundle(export, done, width)
         if held is not None and done < held.size <= done + width:
             forked = held.root != root_over(tower, leaves[: held.size - done])
         done += width
         if done == head.size:
             found = root_over(tower, leaves)
-        grow(tower, read, leaves, done)
+        grow(tower, export, leaves, done)
     for level, hashes in enumerate(tower[1:], start=1):
         if hashes:
-            compare_tile(read, level, done, hashes)
+            compare_tile(export, level, done, hashes)
     if found != head.root:
         raise Verdict(TAMPERED, "the entries, with their tiles, are not those that were signed")
     if held is not None and forked:
@@ -272,24 +281,25 @@ def check_folder(read: Read, key: Key, held: Head | None) -> str:
     return f"all {head.size:,} entries of {head.origin} are as they were signed"
 
 
-def checked_bundle(read: Read, start: int, width: int) -> Iterator[bytes]:
-    """Yield the leaf hashes of a bundle, each compared with the tile of leaf hashes."""
-    raw = read(tile_path("entries", start // FULL, width))
-    tile = read(tile_path("0", start // FULL, width))
+def checked_bundle(export: Export, start: int, width: int) -> list[bytes]:
+    """Return the leaf hashes of a bundle, each compared with the tile of leaf hashes."""
+    above, path = (tile_path(level, start // FULL, width) for level in ("0", "entries"))
+    raw, tile, pieces, leaves = export.read(path), export.read(above), [], []
     at = 0
     for place in range(width):
-        position = start + place + 1
-        size = int.from_bytes(raw[at : at + 2], "big")
-        entry = raw[at + 2 : at + 2 + size]
-        if len(raw) < at + 2 + size or leaf(entry) != tile[32 * place : 32 * place + 32]:
-            raise Verdict(TAMPERED, f"position {position:,}: entry and leaf hash do not agree")
-        at += 2 + size
-        yield leaf(entry)
-    if at != len(raw) or len(tile) != 32 * width:
-        raise Verdict(TAMPERED, f"position {start + width:,}: there are bytes after the last entry")
+        end = at + 2 + int.from_bytes(raw[at : at + 2], "big")
+        pieces.append(raw[at:end])
+        leaves.append(leaf(raw[at + 2 : end]))
+        if len(raw) < end or leaves[-1] != tile[32 * place : 32 * place + 32]:
+            where = f"position {start + place + 1:,}"
+            raise Verdict(TAMPERED, f"{where}: entry and leaf hash do not agree")
+        at = end
+    export.compare(path, pieces)
+    export.compare(above, leaves)
+    return leaves
 
 
-def grow(tower: list[list[bytes]], read: Read, leaves: list[bytes], done: int) -> None:
+def grow(tower: list[list[bytes]], export: Export, leaves: list[bytes], done: int) -> None:
     """Add a tile of leaves; where a tile above becomes full, compare it with the file."""
     level, added = 0, leaves
     while added:
@@ -299,17 +309,15 @@ def grow(tower: list[list[bytes]], read: Read, leaves: list[bytes], done: int) -
         tower[level] = row
         if len(row) == FULL:
             if level:
-                compare_tile(read, level, done, row)
+                compare_tile(export, level, done, row)
             added, tower[level] = [tree(row)], []
         level += 1
 
 
-def compare_tile(read: Read, level: int, done: int, hashes: list[bytes]) -> None:
+def compare_tile(export: Export, level: int, done: int, hashes: list[bytes]) -> None:
     """Refuse a tile of an upper level that does not hold the roots of the tiles below."""
     under = done // FULL**level
-    path = tile_path(str(level), (under - 1) // FULL, len(hashes))
-    if read(path) != b"".join(hashes):
-        raise Verdict(TAMPERED, f"{path} does not agree with the tiles below it")
+    export.compare(tile_path(str(level), (under - 1) // FULL, len(hashes)), hashes)
 
 
 def tile_path(level: str, index: int, width: int) -> str:
@@ -343,16 +351,6 @@ def small_file(path: str) -> bytes:
     return raw if len(raw) <= FILE_AT_MOST else refuse(f"{path} is too long for a proof")
 
 
-def reader_of(folder: str) -> Read:
-    def read(path: str) -> bytes:
-        try:
-            return Path(folder, path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            raise Verdict(COULD_NOT, f"the export is not whole: {path} is missing") from None
-
-    return read
-
-
 def check_bytes(raw: bytes, key: Key, held: Head | None = None, entry: bytes | None = None) -> str:
     """Check a proof file of either kind; return what it shows."""
     text = decoded(raw)
@@ -368,7 +366,7 @@ def check_path(path: str, key_text: str, against: str | None, entry: str | None)
     key = read_key(decoded(small_file(key_text)) if Path(key_text).is_file() else key_text)
     held = open_head(decoded(small_file(against)), key) if against else None
     if Path(path).is_dir():
-        return check_folder(reader_of(path), key, held)
+        return check_folder(Export(Path(path)), key, held)
     return check_bytes(small_file(path), key, held, small_file(entry) if entry else None)
 
 
@@ -386,13 +384,10 @@ def main(given: list[str] | None = None) -> int:
                         help="the exact bytes of the event, for a proof that does not hold them")
     try:
         print("ok: " + check_path(**vars(parser.parse_args(given))))
-    except Verdict as verdict:
-        code, why = verdict.args
+    except (Verdict, OSError) as stop:
+        code, why = stop.args if isinstance(stop, Verdict) else (COULD_NOT, stop)
         print(f"{WORDS[code]}: {why}", file=sys.stderr)
         return int(code)
-    except OSError as failure:
-        print(f"could not verify: {failure}", file=sys.stderr)
-        return COULD_NOT
     return OK
 
 

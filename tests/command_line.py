@@ -58,6 +58,17 @@ def empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return here
 
 
+def signed_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Go to a folder with a ledger of 13 events, a key, and a head, signed and published."""
+    here = empty_folder(tmp_path, monkeypatch)
+    monkeypatch.delenv("LEDGER_HEADS", raising=False)
+    record_article()
+    key = run("audit", "keygen", "--origin", "example.org/log", "-o", "key").stdout
+    (here / "vkey").write_text(key)
+    run("audit", "head", "--key", "key", "--publish", "public")
+    return here
+
+
 def run(*arguments: str, given: str | bytes | None = None, code: int = 0) -> Result:
     """Run the command line; it ends with the code, by itself and without a traceback."""
     result = CliRunner().invoke(ledger, list(arguments), input=given)

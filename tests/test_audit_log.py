@@ -100,7 +100,8 @@ def test_refusals(options: tuple[str, ...]) -> None:
 
 def test_an_erased_reason() -> None:
     """A reason that was erased reads [erased] in the log."""
-    run("audit", "erase", "--position", "14", "--field", "/reason", "--reason", "r", "--basis", "b")
+    run("audit", "erase", "--position", "14", "--field", "/reason", "--reason", "r", "--basis", "b",
+        "--yes")
     page = run("audit", "log", "--type", "ReportCorrected").stdout
     assert page.endswith("\n           [erased]\n")
     assert "misread" not in run("audit", "log").stdout

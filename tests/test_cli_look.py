@@ -123,7 +123,7 @@ def test_show_entry(asked: tuple[str, ...], article: None) -> None:
 
 def test_erased_is_shown_as_erased(article: None) -> None:
     """Where a personal value was erased, people and programs read [erased]."""
-    run("audit", "erase", "--position", "2", "--reason", "asked", "--basis", "law")
+    run("audit", "erase", "--position", "2", "--reason", "asked", "--basis", "law", "--yes")
     assert "persons           [erased] (person person/p-3k7w; note [erased])" in run(
         "show", "2"
     ).stdout

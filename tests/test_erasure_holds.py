@@ -228,12 +228,12 @@ def test_the_command(folder: Path) -> None:
     """The command erases, says what it recorded and what it cannot reach, and is done the once."""
     ask = ("audit", "erase", "--person", "p-1", "--reason", "asked", "--basis", "GDPR")
     tried = data_of("audit", "erase", "--person", "p-1", "--dry-run")
-    done = data_of(*ask, "--by", "olga")
+    done = data_of(*ask, "--by", "olga", "--yes")
     assert (tried["erased"], tried["written"]) == (done["erased"], False)
     assert (done["written"], done["files_clean"]) == (True, True)
     assert NAME not in run("history", "by-release").output
     assert "erased /" in run("history", "by-release").stdout
-    again = run(*ask)
+    again = run(*ask, "--yes")
     assert "erased         nothing" in again.stdout
     assert "backups" in again.stderr
     assert traces(folder, ["U2lnZ2kgQi4", NAME]) == []
@@ -252,3 +252,12 @@ MISUSED = [
 def test_misuse(folder: Path, words: tuple[str, ...]) -> None:
     """Without one thing to erase, a reason and a basis, nothing is done."""
     run("audit", "erase", *words, code=2)
+
+
+def test_nothing_is_erased_unasked(folder: Path) -> None:
+    """Where no terminal is there to ask, only --yes erases."""
+    ask = ("audit", "erase", "--person", "p-1", "--reason", "asked", "--basis", "GDPR")
+    assert "wanted --yes" in run(*ask, code=2).stderr
+    assert "wanted --yes" in run(*ask, "--format", "json", code=2).stderr
+    assert data_of(*ask, "--dry-run")["already_erased"] == 0
+    assert data_of(*ask, "--yes")["written"]

@@ -61,7 +61,7 @@ def ours(folder: Path) -> str:
 
 def theirs(folder: Path) -> str:
     try:
-        offline.check_folder(offline.reader_of(str(folder)), offline.read_key(VKEY), None)
+        offline.check_folder(offline.Export(folder), offline.read_key(VKEY), None)
     except offline.Verdict as verdict:
         return {1: "tampered", 3: "refused", 4: "could_not", 5: "fork"}[verdict.args[0]]
     return "ok"
@@ -280,14 +280,14 @@ def test_held_head_must_be_the_beginning(engine: sa.Engine, tmp_path: Path) -> N
 def test_tiles_of_earlier_heads_are_checked(engine: sa.Engine, tmp_path: Path) -> None:
     """A partial tile of an earlier head must be how the present one begins."""
     fill(engine, 20)
-    files = exported(engine, tmp_path / "out", 10)
+    exported(engine, tmp_path / "out", 10)
     files = exported(engine, tmp_path / "out", 20, (10,))
     assert {"tile/0/000.p/10", "tile/entries/000.p/10"} <= set(files)
-    assert ours(tmp_path / "out") == "ok"
-    for path in ("tile/0/000.p/10", "tile/entries/000.p/10"):
-        (tmp_path / "out" / path).write_bytes(files[path][:-1] + b"?")
-        assert ours(tmp_path / "out") == "tampered"
-        (tmp_path / "out" / path).write_bytes(files[path])
+    for path, raw in ((path, files[path]) for path in files if path.endswith(".p/10")):
+        for altered in (raw[:-1] + b"?", raw[:-1], raw + b"?", raw):
+            (tmp_path / "out" / path).write_bytes(altered)
+            said = "ok" if altered == raw else "tampered"
+            assert [check(tmp_path / "out") for check in CHECKERS] == [said] * 2
 
 
 def test_tiles_beyond_the_head_are_named(engine: sa.Engine, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_each_step() -> None:
 def erase() -> None:
     """Erase the person."""
     run("audit", "erase", "--person", "p-1", "--reason", "on request", "--basis", "GDPR",
-        "--by", "olga")
+        "--by", "olga", "--yes")
 
 
 def test_an_erasure_is_a_step() -> None:

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from signed_logs import (
     proof_of,
 )
 
-from ledger.tlog.note import read_verifier_key
+from ledger.tlog.note import read_verifier_key, write_signer
 from ledger.tlog.proof import encode_consistency, encode_proof
 from ledger.tlog.tiles import Tile
 
@@ -128,6 +129,20 @@ def test_script_refuses_what_is_no_key(text: str) -> None:
     """A text that is not the one spelling of a key is refused."""
     with pytest.raises(offline.Verdict):
         offline.read_key(text)
+
+
+@pytest.mark.usefixtures("files")
+@pytest.mark.parametrize("spoil", [str, str.lower, lambda text: text[:-4], lambda text: text[12:]])
+def test_script_shows_nothing_of_a_signing_key(
+    tmp_path: Path, spoil: Callable[[str], str]
+) -> None:
+    """A signing key that is given by mistake, whole or damaged, is refused and not printed."""
+    secret = spoil(write_signer(SIGNER))
+    (tmp_path / "log.key").write_text(secret)
+    for given in ("log.key", secret):
+        done = run("7.tlog-proof", "--key", given)
+        assert done.returncode == 3
+        assert secret[-40:-8] not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("y", sorted(offline.SMALL_ORDER))

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from ledger.errors import NotFound
-from ledger.processes import WorkerDied, in_order
+from ledger.processes import WorkerDied, aside, in_order
 from ledger.store.connect import connect, reading
 
 HERE = os.getpid()
@@ -45,6 +45,37 @@ def test_answers_come_in_order(engine: sa.Engine, workers: int) -> None:
     assert [task for task, _, _ in answers] == list(range(12))
     assert {count for _, count, _ in answers} == {0}
     assert (HERE in {process for _, _, process in answers}) == (workers == 1)
+
+
+def test_who_waits_can_work(engine: sa.Engine) -> None:
+    """This process can be one of the workers: it begins while the others start."""
+    tasks = range(3, 99, 3)  # each of them waits, so that the other comes up meanwhile
+    answers = list(in_order(engine, events_and_process, tasks, 2, here=True))
+
+    assert [task for task, _, _ in answers] == list(tasks)
+    processes = [process for _, _, process in answers]
+    assert processes[0] == HERE
+    assert len(set(processes)) == 2
+
+
+@pytest.mark.parametrize("here", [False, True])
+def test_who_waits_and_works_hears_of_refusals(sqlite_database: str, here: bool) -> None:
+    """A refusal is the same whoever did the task, and ends the work."""
+    answers = in_order(connect(sqlite_database), refusing, range(9), 2, here=here)
+
+    assert [next(answers), next(answers), next(answers)] == [0, 1, 2]
+    with pytest.raises(NotFound, match="task 3"):
+        next(answers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_is_done_aside(engine: sa.Engine, workers: int) -> None:
+    """What is done aside is handed over, or its refusal raised, when it is asked for."""
+    with aside(engine, lambda engine: events_and_process(engine, 1), workers) as asked:
+        assert asked() == (1, 0, HERE)
+    with aside(engine, lambda engine: refusing(engine, 3), workers) as asked, \
+            pytest.raises(NotFound, match="task 3"):
+        asked()
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import tampering as t
-from command_line import closing, data_of, empty_folder, record_article, run
+from command_line import closing, data_of, run, signed_folder
 from recording import record_example, recorded, release
 
 from ledger import tables
@@ -163,7 +163,8 @@ def test_erasure_that_did_not_happen_is_a_finding(ledger_of_two: sa.Engine) -> N
     position, stream, pointer, digest = sealed_at(ledger_of_two)
     say_erased(ledger_of_two, stream, position, pointer, digest)
     done = verify(ledger_of_two)
-    assert (done.position, done.findings.counts) == (SIZE + 1, {Rule.ERASURE: 1})
+    assert (done.position, done.findings.counts) == (position, {Rule.ERASURE: 1})
+    assert f"as position {SIZE + 1} says" in done.found[0].message
 
 
 # Parts of the log.
@@ -287,13 +288,7 @@ def test_unreadable_page_is_could_not_verify(sqlite_database: str, tmp_path: Pat
 @pytest.fixture
 def signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a ledger, a key, and a signed head over its first 13 events."""
-    here = empty_folder(tmp_path, monkeypatch)
-    monkeypatch.delenv("LEDGER_HEADS", raising=False)
-    record_article()
-    key = run("audit", "keygen", "--origin", "example.org/log", "-o", "key").stdout
-    (here / "vkey").write_text(key)
-    run("audit", "head", "--key", "key", "--publish", "public")
-    return here
+    return signed_folder(tmp_path, monkeypatch)
 
 
 def tamper(position: int) -> None:
@@ -354,5 +349,7 @@ def test_command_is_misused(signed: Path) -> None:
     run("audit", "verify", "--against", "public", code=2)
     run("audit", "verify", "--since-head", code=2)
     run("audit", "verify", "--since-head", "--vkey", "vkey", "--from", "3", code=2)
+    run("audit", "verify", "--from", "100", code=2)
+    run("audit", "verify", "--from", "12", "--to", "11", code=2)
     run("audit", "verify", "--vkey", "no key", code=4)
     run("audit", "verify", "--vkey", "vkey", "--against", "nowhere", code=4)

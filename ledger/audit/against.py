@@ -1,19 +1,21 @@
 """What a ledger is verified against: heads that were signed, from wherever they were kept.
 
 Takes a head store, or signed notes in files and folders, and the verifier key; hands on the heads
-whose signature holds, smallest first, and a finding for each that does not.
+whose signature holds, and a finding for each where it is the key's and fails. What is no note, or
+was not signed by the key, says nothing about the ledger: it is passed over, and named.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ledger.audit.findings import Findings, Rule
 from ledger.audit.heads import HeadStore
-from ledger.errors import CouldNot
+from ledger.errors import CouldNot, shown
 from ledger.merkle import Frontier, frontier_from_bytes, root
-from ledger.tlog.head import open_head
-from ledger.tlog.note import NOTE_AT_MOST, BadNote, VerifierKey
+from ledger.tlog.head import Head, open_head
+from ledger.tlog.note import NOTE_AT_MOST, AlteredNote, BadNote, VerifierKey
 
 _NO_NOTE = b"SQLite format 3\x00"
 
@@ -34,40 +36,37 @@ class Against:
 def from_store(store: HeadStore, key: VerifierKey, found: Findings) -> Iterator[Against]:
     """Yield the heads of the key's origin in a store; each signature is verified (0.1 ms)."""
     for known in store.all(key.name):
-        try:
-            head = open_head(known.note, key)
-        except BadNote as refusal:
-            found.add(None, Rule.HEAD, f"{store.place}, size {known.size:,}: {refusal}")
+        head = _opened(known.note, key, f"{store.place}, size {known.size:,}", found)
+        if head is None:
             continue
         if (head.size, head.root) != (known.size, known.root):
             found.add(None, Rule.HEAD,
                       f"{store.place}, size {known.size:,}: the note is of size {head.size:,}")
+        signed_at: str | None = known.signed_at
+        if not _is_time(known.signed_at):
+            signed_at = None
+            found.add(None, Rule.HEAD, f"{store.place}, size {head.size:,}: signed_at is"
+                                       f" {shown(known.signed_at)}")
         frontier = _frontier(head.size, head.root, known.frontier)
         if frontier is None:
             found.add(None, Rule.HEAD,
                       f"{store.place}, size {head.size:,}: the frontier is not the root's")
-        yield Against(head.size, head.root, store.place, known.signed_at, frontier)
+        yield Against(head.size, head.root, store.place, signed_at, frontier)
     if (reason := store.frozen(key.name)) is not None:
         found.add(None, Rule.HEAD, f"{key.name} was frozen: {reason}")
 
 
 def from_files(path: Path, key: VerifierKey, found: Findings) -> Iterator[Against]:
-    """Yield the heads in a file of one signed note, or in all files of a folder.
+    """Yield the heads in a file of one signed note, or in the files of a folder.
 
-    Raises CouldNot where the path cannot be read or a folder holds no file.
+    Hidden files, as those of a git checkout, are nobody's heads. Raises CouldNot where the path
+    cannot be read.
     """
     try:
-        files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-        if not files:
-            raise CouldNot(f"read signed heads in {path}", "there is no file")
-        for file in files:
+        for file in [path] if path.is_file() else sorted(_files_in(path)):
             with file.open("rb") as opened:
-                note = opened.read(NOTE_AT_MOST + 1)
-            try:
-                head = open_head(note, key)
-            except BadNote as refusal:
-                found.add(None, Rule.HEAD, f"the head in {file}: {refusal}")
-            else:
+                head = _opened(opened.read(NOTE_AT_MOST + 1), key, str(file), found)
+            if head is not None:
                 yield Against(head.size, head.root, str(file))
     except OSError as failure:
         raise CouldNot(f"read signed heads in {path}", str(failure.strerror or failure)) from None
@@ -95,6 +94,31 @@ def is_database(path: Path) -> bool:
         return False
     with path.open("rb") as opened:
         return opened.read(len(_NO_NOTE)) == _NO_NOTE
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if not hidden and path.is_file():
+            yield path
+
+
+def _opened(note: str | bytes, key: VerifierKey, kept: str, found: Findings) -> Head | None:
+    """Return the head that the key signed; None where it did not sign, or not this."""
+    try:
+        return open_head(note, key)
+    except AlteredNote as refusal:
+        found.add(None, Rule.HEAD, f"the head in {kept}: {refusal}")
+    except BadNote as refusal:
+        found.passed_over.append(f"{kept} ({refusal.why})")
+    return None
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
 
 
 def _frontier(size: int, wanted: bytes, blob: bytes) -> Frontier | None:

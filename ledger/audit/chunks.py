@@ -19,12 +19,15 @@ from ledger.audit.findings import Findings
 from ledger.audit.sealed import check_sealed
 from ledger.merkle import Frontier, extend
 from ledger.processes import WorkerDied, in_order
-from ledger.store.connect import reading
+from ledger.store.connect import scanning
 
 CHUNK = 1 << 14
 """Leaves; a power of two, so that a chunk is a perfect subtree."""
 PAGE = 1 << 10
 """Events in memory at once: 64 MiB if every entry is as large as it may be, mostly below 1 MiB."""
+PAGE_OF_FILE = 1 << 8
+"""How many of them are read at once where nobody far away is asked: what a processor can keep at
+hand is checked faster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +74,9 @@ def tasks(
 
 
 def check(engine: sa.Engine, work: Iterator[Task], workers: int) -> Iterator[Part]:
-    """Yield the part of each task, in order; in this process, or in so many of its own."""
+    """Yield the part of each task, in order; checked by so many processes, of which this is one."""
     reached = 0
-    with closing(in_order(engine, check_chunk, work, workers)) as checked:
+    with closing(in_order(engine, check_chunk, work, workers, here=True)) as checked:
         try:
             for part in checked:
                 yield part
@@ -86,7 +89,7 @@ def check_chunk(engine: sa.Engine, task: Task) -> Part:
     """Return what the check of one task found; a database that cannot be read is a failure."""
     part = Part(task.first - 1)
     try:
-        with reading(engine) as connection:
+        with scanning(engine) as connection:
             _check_events(connection, task, part)
     except (exc.DBAPIError, exc.TimeoutError) as failure:
         part.failure = str(getattr(failure, "orig", None) or failure).strip()
@@ -99,8 +102,9 @@ def _check_events(connection: sa.Connection, task: Task, part: Part) -> None:
     author = b""
     stops = iter(task.stops)
     stop = next(stops)
-    for first in range(task.first, task.last + 1, PAGE):
-        last = min(first + PAGE - 1, task.last)
+    page_size = min(PAGE, PAGE_OF_FILE) if connection.dialect.name == "sqlite" else PAGE
+    for first in range(task.first, task.last + 1, page_size):
+        last = min(first + page_size - 1, task.last)
         page, author = check_page(connection, first, last, author, task.deep, part.findings)
         check_sealed(connection, page, part.findings)
         if part.last_at and page.first_at:

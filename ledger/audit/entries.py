@@ -2,15 +2,16 @@
 
 Takes a range of positions and a connection; hands on the entries and the leaf hashes that were
 computed from them, and adds findings. A page without fault is checked as a whole; only where that
-fails is it looked at row by row. What makes this sound without parsing: keys are sorted, so every
-derived field stands at the end of an entry, in a fixed order, and no quote in it is escaped.
+fails is it looked at row by row. Each entry must end as its derived columns say. What makes this
+sound without parsing: keys are sorted, so every derived field stands at the end of an entry, in a
+fixed order, and no quote in it is escaped.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import pairwise
+from itertools import pairwise, repeat
 from typing import Any
 
 import orjson
@@ -22,12 +23,22 @@ from ledger.errors import LedgerError, shown
 from ledger.events import Data
 from ledger.kinds.fields import STREAM
 from ledger.merkle import HASH_SIZE
-from ledger.store.audit_read import AT_PLACE, EventRow, PageRow, read_page, read_rows
+from ledger.store.audit_read import EventRow, read_page, read_rows
 
 NO_LEAF = bytes(HASH_SIZE)
 """What stands in the tree for a position that is missing."""
 FIELDS = ALWAYS | {"format", "_sd", "causation", "correlation"}
 DERIVED = ("id", "stream", "stream_version", "type", "type_version", "recorded_at")
+
+ERASURE = b"PersonalDataErased"
+
+# How an entry ends, as its derived columns have it. A version that is no whole number stays what it
+# is (%a): %d would round it.
+_END = (
+    b'},"format":"incident-ledger/1","id":"%b","recorded_at":"%b","recorded_by":"%b"'
+    b',"stream":"%b","stream_version":%a,"type":"%b","type_version":%a}'
+)
+_AUTHOR = b'"recorded_by":"'
 
 _UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", re.ASCII)
@@ -76,39 +87,33 @@ class _NotInOrder(Exception):
 
 
 def _whole_page(
-    first: int, last: int, rows: list[PageRow], author: bytes
+    first: int, last: int, rows: Sequence[tuple[Any, ...]], author: bytes
 ) -> tuple[Page, bytes]:
     """Return the page if all of it is in order; raises _NotInOrder, TypeError."""
     if len(rows) != last - first + 1:
         raise _NotInOrder
-    entries, stored, before, after = zip(*rows, strict=True)
+    ids, streams, versions, types, type_versions, times, entries, stored = zip(*rows, strict=True)
     leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
     if tuple(leaves) != stored or max(map(len, entries)) > ENTRY_LIMIT:
         raise _NotInOrder
-    ends = [start + author + end for start, end in zip(before, after, strict=True)]
-    if not all(map(bytes.endswith, entries, ends)):
-        author = _authors(entries, before, after)
-    times = [start[AT_PLACE] for start in before]
-    if times != sorted(times):
+    columns = (ids, times, streams, versions, types, type_versions)
+    if not _end_in(entries, repeat(author), *columns):
+        authors = [entry.rpartition(_AUTHOR)[2].partition(b'"')[0] for entry in entries]
+        author = authors[-1]
+        if b"\\" in b"".join(authors) or not _end_in(entries, authors, *columns):
+            raise _NotInOrder
+    if list(times) != sorted(times):
         raise _NotInOrder
-    erasures = [i for i, end in enumerate(after) if b'"type":"PersonalDataErased"' in end]
+    erasures = [i for i, type in enumerate(types) if type == ERASURE]
     return Page(first, entries, leaves, times[0], times[-1], erasures), author
 
 
-def _authors(
-    entries: Sequence[bytes], before: Sequence[bytes], after: Sequence[bytes]
-) -> bytes:
-    """Check the ends of entries that several people recorded; return the last of these."""
-    author = b""
-    for entry, start, end in zip(entries, before, after, strict=True):
-        stop = len(entry) - len(end)
-        at = entry.rfind(start, 0, stop)
-        if at < 0 or not entry.endswith(end):
-            raise _NotInOrder
-        author = entry[at + len(start) : stop]
-        if b'"' in author or b"\\" in author:
-            raise _NotInOrder
-    return author
+def _end_in(
+    entries: Iterable[bytes], authors: Iterable[bytes], ids: Any, times: Any, *others: Any
+) -> bool:
+    """Return whether each entry ends as these authors and derived columns say."""
+    ends = map(_END.__mod__, zip(ids, times, authors, *others, strict=False))
+    return all(map(bytes.endswith, entries, ends))
 
 
 def _row_by_row(connection: sa.Connection, first: int, last: int, found: Findings) -> Page:
@@ -123,7 +128,7 @@ def _row_by_row(connection: sa.Connection, first: int, last: int, found: Finding
         page.leaves.append(NO_LEAF if entry is None else sha256(b"\x00" + entry).digest())
         if position in rows:
             _check_row(rows[position], entry, page.leaves[-1], found)
-            if rows[position].type == b"PersonalDataErased":
+            if rows[position].type == ERASURE:
                 page.erasures.append(position - first)
             if isinstance(at := rows[position].recorded_at, bytes):
                 times.append((position, at))

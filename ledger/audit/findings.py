@@ -16,7 +16,7 @@ KEPT = 200
 
 
 class Rule:
-    """What each finding broke. The first five say that what is stored contradicts itself."""
+    """What each finding broke. The first six say that what is stored contradicts itself."""
 
     POSITION = "position"
     """Positions are 1, 2, 3, … without a gap."""
@@ -26,6 +26,8 @@ class Rule:
     """An entry is canonical JSON of the format."""
     COLUMN = "column"
     """A derived column says what the entry says."""
+    DATABASE = "database"
+    """What the database finds of a row by an index is the row, and all rows are found."""
     TREE = "tree"
     """The row of tree_head is what the entries add up to."""
     STREAM = "stream"
@@ -49,8 +51,15 @@ class Rule:
     """A signed head is signed, and says what its store says of it."""
 
 
-BROKEN = frozenset((Rule.POSITION, Rule.LEAF, Rule.ENTRY, Rule.COLUMN, Rule.TREE))
+BROKEN = frozenset(
+    (Rule.POSITION, Rule.LEAF, Rule.ENTRY, Rule.COLUMN, Rule.DATABASE, Rule.TREE)
+)
 """Rules that a history which was replaced consistently does not break."""
+
+EXPLAINING = frozenset((Rule.POSITION, Rule.LEAF, Rule.ENTRY))
+"""Rules about one event that is not what was hashed."""
+OVER_MANY = frozenset((Rule.TREE, Rule.ROLLBACK, Rule.FORK))
+"""Rules about a root, which say that one of many events is another."""
 
 
 class Finding(NamedTuple):
@@ -60,6 +69,8 @@ class Finding(NamedTuple):
     """The event it is about, or the first of those it may be about; None: none in particular."""
     rule: str
     message: str
+    last: int | None = None
+    """The last event that it may be about, where it is one of several; None: the one."""
 
 
 class Verdict(Enum):
@@ -82,17 +93,22 @@ class Findings:
 
     kept: list[Finding] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    passed_over: list[str] = field(default_factory=list)
+    """What was given to compare with and could not be used: it speaks neither for nor against."""
 
-    def add(self, position: int | None, rule: str, message: str) -> None:
+    def add(
+        self, position: int | None, rule: str, message: str, last: int | None = None
+    ) -> None:
         """Take one finding."""
         self.counts[rule] = self.counts.get(rule, 0) + 1
-        self._keep([Finding(position, rule, message)])
+        self._keep([Finding(position, rule, message, last)])
 
     def take(self, other: "Findings") -> None:
         """Take all findings of another collection."""
         for rule, count in other.counts.items():
             self.counts[rule] = self.counts.get(rule, 0) + count
         self._keep(other.kept)
+        self.passed_over += other.passed_over
 
     @property
     def count(self) -> int:
@@ -102,6 +118,19 @@ class Findings:
     def first(self) -> list[Finding]:
         """Return the first of them, in order of position; those without one come last."""
         return nsmallest(KEPT, self.kept, key=_place)
+
+    def place(self) -> tuple[int, int] | None:
+        """Return the first position that is wrong; as a range where only that much is known.
+
+        An entry that does not fit its hash, or is gone, explains why a root over it differs.
+        """
+        spans = [(f.position, f.position if f.last is None else f.last, f.rule)
+                 for f in self.first() if f.position is not None]
+        exact = [first for first, _, rule in spans if rule in EXPLAINING]
+        for first, last, rule in spans:
+            if rule not in OVER_MANY or not any(first <= at <= last for at in exact):
+                return first, last
+        return None
 
     def _keep(self, more: Iterable[Finding]) -> None:
         self.kept.extend(more)

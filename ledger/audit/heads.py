@@ -6,7 +6,7 @@ ledger must not be able to make the signer forget. Rows are added only, one sign
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from ledger.errors import CouldNot, LedgerError
+from ledger.errors import CouldNot, LedgerError, shown
 from ledger.store.connect import connect, file_of, place_of, reading, writing
 from ledger.store.files import sync_folder
 
@@ -91,6 +91,10 @@ class KnownHead:
     """The signed note."""
 
 
+_KINDS = (int, bytes, bytes, str, str)
+"""Of the fields of a KnownHead."""
+
+
 class HeadMoved(LedgerError):
     """Somebody else has signed since: the latest head is not the one that was believed to be it."""
 
@@ -146,7 +150,7 @@ class HeadStore:
         query = _known(origin).order_by(_heads.c.size.desc()).limit(1)
         with self._reading() as connection:
             row = None if connection is None else connection.execute(query).one_or_none()
-        return None if row is None else KnownHead(*row)
+        return None if row is None else self._known(row)
 
     def at(self, origin: str, size: int) -> KnownHead | None:
         """Return the head of that size."""
@@ -154,7 +158,7 @@ class HeadStore:
             row = None if connection is None else connection.execute(
                 _known(origin).where(_heads.c.size == size)
             ).one_or_none()
-        return None if row is None else KnownHead(*row)
+        return None if row is None else self._known(row)
 
     def all(self, origin: str, after: int = 0) -> Iterator[KnownHead]:
         """Yield the heads with a size over `after`, the smallest first, in constant memory."""
@@ -166,7 +170,15 @@ class HeadStore:
         query = _known(origin).where(_heads.c.size > after).order_by(_heads.c.size).limit(PAGE)
         with self._reading() as connection:
             rows = [] if connection is None else connection.execute(query).all()
-        return [KnownHead(*row) for row in rows]
+        return [self._known(row) for row in rows]
+
+    def _known(self, row: Sequence[Any]) -> KnownHead:
+        """Return a row as a head; SQLite keeps in a column whatever somebody puts there."""
+        for name, value, kind in zip(KnownHead.__slots__, row, _KINDS, strict=True):
+            if type(value) is not kind:
+                why = f"it was altered: {name} of a head of size {shown(row[0])} is {shown(value)}"
+                raise CouldNot(f"use the head store {self.place}", why)
+        return KnownHead(*row)
 
     def add(self, origin: str, head: KnownHead, after: int) -> None:
         """Remember a head, if the latest one has still the size `after` (0: there is none).

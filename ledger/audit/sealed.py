@@ -2,49 +2,50 @@
 
 Takes the entries of some positions and a connection; adds findings. A disclosure that is there must
 hash to a digest of its own event's entry and name that digest's pointer. One that is gone must be
-named by a later PersonalDataErased of the same stream.
+named by a later PersonalDataErased of the same stream. Disclosures without fault are checked as a
+whole, as pages are (`entries`); only where that fails is each looked at.
 """
 
 from binascii import Error as NoBase64
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from itertools import repeat
 from typing import Any
 
 import orjson
 import sqlalchemy as sa
 
-from ledger.audit.entries import Page
+from ledger.audit.entries import ERASURE, Page
 from ledger.audit.findings import Findings, Rule
 from ledger.encoding import parse
 from ledger.errors import BadEntry, shown
 from ledger.kinds.sealing import digest_of
 from ledger.store.audit_read import read_disclosures, read_later, read_rows, read_strays
 
-ERASURE = "PersonalDataErased"
 SHOWN = 20
 """Stray disclosures that are named."""
 
 _SEALED = b'{"_sd":{'
-_FROM_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_FROM_URL_SAFE, _TO_URL_SAFE = bytes.maketrans(b"-_", b"+/"), bytes.maketrans(b"+/", b"-_")
+_NAMED = b'","%b",'
+_AT_NAME = 24
+"""Where that stands in a disclosure: behind a bracket, a quote and 22 characters of salt."""
 
-Wanted = tuple[int, bytes, bytes]
-"""Position, digest and pointer of a sealed field."""
+Digest = tuple[int, bytes]
+"""A position, and a digest in the entry that is there."""
+Row = tuple[int, Any, Any]
+"""Position, digest and disclosure as they stand in the table."""
 
 
 def check_sealed(connection: sa.Connection, page: Page, found: Findings) -> None:
     """Check the sealed fields of the page's events, and the erasures among them."""
-    last = page.first + len(page.entries) - 1
-    wanted = _wanted(page)
-    there = read_disclosures(connection, page.first, last)
-    gone: list[Wanted] = []
-    if len(there) < len(wanted):
-        held = {(position, digest) for position, digest, _ in there}
-        gone = [one for one in wanted if one[:2] not in held]
-        wanted = [one for one in wanted if one[:2] in held]
-    if _all_in_order(wanted, there):
-        _check_gone(connection, page, gone, found)
-    else:
-        _one_by_one(connection, page, [*wanted, *gone], there, found)
+    gone = _wanted(page)
+    there = read_disclosures(connection, page.first, page.first + len(page.entries) - 1)
+    pointers = [gone.pop((position, digest), None) for position, digest, _ in there]
+    if there and not _all_in_order(pointers, there):
+        _one_by_one(pointers, there, found)
+    _check_gone(connection, page, gone, found)
     for index in page.erasures:
         entry = page.entries[index]
         if entry is not None:
@@ -54,23 +55,24 @@ def check_sealed(connection: sa.Connection, page: Page, found: Findings) -> None
 def check_strays(connection: sa.Connection, size: int, found: Findings) -> None:
     """Add a finding for each disclosure at a position where there is no event at all."""
     count, first = read_strays(connection, size, SHOWN)
-    for position, digest in first:
+    for stands, digest in first:
+        position = stands if isinstance(stands, int) else None
         found.add(position, Rule.STRAY, f"the disclosure {digest} belongs to no event")
     if count > len(first):
         found.add(None, Rule.STRAY, f"{count - len(first):,} more belong to no event")
 
 
-def _wanted(page: Page) -> list[Wanted]:
-    """Return position, digest and pointer of every sealed field, in order of the first two."""
-    wanted = []
+def _wanted(page: Page) -> dict[Digest, bytes]:
+    """Return the pointer of every sealed field."""
+    wanted = {}
     for position, entry in enumerate(page.entries, start=page.first):
         if entry is not None and entry.startswith(_SEALED):
             try:
                 pairs = orjson.loads(entry[7 : entry.index(b"}", 8) + 1])
             except (orjson.JSONDecodeError, ValueError):
                 pairs = _parsed(entry)
-            wanted += sorted((position, str(digest).encode(), pointer.encode())
-                             for pointer, digest in pairs.items())
+            for pointer, digest in pairs.items():
+                wanted[position, str(digest).encode()] = pointer.encode()
     return wanted
 
 
@@ -82,17 +84,23 @@ def _parsed(entry: bytes) -> Mapping[str, str]:
         return {}  # the entry itself is a finding already
 
 
-def _all_in_order(
-    wanted: Sequence[Wanted], there: Sequence[tuple[int, bytes, bytes]]
-) -> bool:
-    if len(wanted) != len(there):
-        return False
+def _all_in_order(pointers: Sequence[bytes | None], there: Sequence[Row]) -> bool:
+    """Return whether each disclosure has the digest beside it, and is for the pointer.
+
+    May say no where it is; digests and names are looked at together, with few steps for each.
+    """
+    _, digests, texts = zip(*there, strict=True)
     try:
-        return all(
-            position == at and digest == key == digest_of(text) and _names(text, pointer)
-            for (position, digest, pointer), (at, key, text) in zip(wanted, there, strict=True)
-        )
-    except TypeError:
+        hashes = [b2a_base64(sha256(text).digest(), newline=False) for text in texts]
+        # Each ends in "=", which stands nowhere else in what was computed: none can reach into
+        # another.
+        if b"".join(hashes).translate(_TO_URL_SAFE) != b"=".join((*digests, b"")):
+            return False
+        pieces = b"==.".join((*texts, b"")).translate(_FROM_URL_SAFE).split(b".")
+        opened, at_name = map(a2b_base64, pieces[:-1]), repeat(_AT_NAME)
+        named = map(_NAMED.__mod__, pointers)
+        return len(pieces) == len(texts) + 1 and all(map(bytes.startswith, opened, named, at_name))
+    except (TypeError, NoBase64):
         return False
 
 
@@ -102,7 +110,7 @@ def _names(disclosure: bytes, pointer: bytes) -> bool:
         opened = a2b_base64(disclosure.translate(_FROM_URL_SAFE) + b"==")
     except NoBase64:
         return False
-    if opened.startswith(b'","' + pointer + b'",', 24):
+    if opened.startswith(_NAMED % pointer, _AT_NAME):
         return True
     try:
         _, named, _ = orjson.loads(opened)
@@ -111,37 +119,26 @@ def _names(disclosure: bytes, pointer: bytes) -> bool:
     return bool(named == pointer.decode())
 
 
-def _one_by_one(
-    connection: sa.Connection,
-    page: Page,
-    wanted: Sequence[Wanted],
-    there: Sequence[tuple[int, Any, Any]],
-    found: Findings,
-) -> None:
-    """Compare what entries commit to with what stands in the table, and say what differs."""
-    pointers = {(position, digest): pointer for position, digest, pointer in wanted}
-    gone = dict(pointers)
-    for position, digest, text in there:
+def _one_by_one(pointers: Sequence[bytes | None], there: Sequence[Row], found: Findings) -> None:
+    """Compare what stands in the table with what entries commit to, and say what differs."""
+    for pointer, (position, digest, text) in zip(pointers, there, strict=True):
         if not isinstance(digest, bytes) or not isinstance(text, bytes):
             found.add(position, Rule.ALTERED, "a disclosure is no text")
-            continue
-        pointer = gone.pop((position, digest), None)
-        if pointer is None:
+        elif pointer is None:
             found.add(position, Rule.STRAY, f"the entry has no digest {_text(digest)}")
         elif digest_of(text) != digest:
             found.add(position, Rule.ALTERED,
                       f"what stands for {_text(pointer)} is not what was recorded")
         elif not _names(text, pointer):
             found.add(position, Rule.ALTERED, f"what stands for {_text(pointer)} is for another")
-    _check_gone(connection, page, [(*key, pointer) for key, pointer in gone.items()], found)
 
 
 def _check_gone(
-    connection: sa.Connection, page: Page, gone: Sequence[Wanted], found: Findings
+    connection: sa.Connection, page: Page, gone: Mapping[Digest, bytes], found: Findings
 ) -> None:
     """Add a finding for each disclosure that is gone and that no event says was erased."""
     erased: dict[int, set[str]] = {}
-    for position, digest, pointer in gone:
+    for (position, digest), pointer in gone.items():
         if position not in erased:
             erased[position] = _erased(connection, page, position)
         if _text(digest) not in erased[position]:
@@ -154,7 +151,7 @@ def _erased(connection: sa.Connection, page: Page, position: int) -> set[str]:
     entry = page.entries[position - page.first] or b""
     try:
         stream = parse(entry)["stream"]
-        later = read_later(connection, stream, ERASURE, position)
+        later = read_later(connection, stream, ERASURE.decode(), position)
     except BadEntry:
         return set()
     digests: set[str] = set()
@@ -190,8 +187,8 @@ def _check_erasure(
         found.add(position, Rule.ERASURE, f"position {at:,} holds no digest {shown(digest)}")
     for _, digest_there, _ in read_disclosures(connection, at, at):
         if _text(digest_there) in digests:
-            found.add(position, Rule.ERASURE,
-                      f"{_text(digest_there)} of position {at:,} is not erased but there")
+            found.add(at, Rule.ERASURE,
+                      f"{_text(digest_there)} is there, and erased as position {position:,} says")
 
 
 def _stream(entry: object) -> str | None:

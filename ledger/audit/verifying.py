@@ -3,7 +3,8 @@
 Takes a ledger and the heads that were signed over it; hands on a Verification: the verdict, how far
 it reaches, and the findings. The stored entries are believed in nothing: the tree is built from
 their bytes, and every root that was signed must be on its way. See docs/format.md for what is
-compared. Two processes take half the time of one; the memory does not grow with the log.
+compared. Two processes take half the time of one, and what is asked of whole indexes is asked at
+the same time; the memory does not grow with the log.
 
 Not caught: a change to events that no signed head covers, made consistently; an event whose content
 was false from the start; a history that was replaced whole where nobody kept a head.
@@ -12,6 +13,7 @@ was false from the start; a history that was replaced whole where nobody kept a 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -21,17 +23,22 @@ from ledger.audit.chunks import CHUNK, Part, check, tasks
 from ledger.audit.entries import check_order, span
 from ledger.audit.findings import Finding, Findings, Rule, Verdict, verdict_on
 from ledger.audit.sealed import check_strays
-from ledger.errors import BadValue
+from ledger.errors import BadValue, shown
 from ledger.merkle import EMPTY, Frontier, extend, frontier_to_bytes, root
+from ledger.processes import aside
 from ledger.store.audit_read import (
     HeadRow,
+    read_beyond,
+    read_count,
     read_ends,
+    read_faults,
     read_gaps,
     read_head_row,
+    read_indexed,
     read_repeated,
     read_rows,
 )
-from ledger.store.connect import reading
+from ledger.store.connect import reading, scanning
 from ledger.store.leaves import Damaged, read_leaf_hashes
 
 CLOCKS_APART = timedelta(minutes=5)
@@ -58,10 +65,12 @@ class Verification:
     heads: int = 0
     """Signed heads whose size lies among the events verified."""
     signed: int = 0
-    """The size of the largest of them; what comes after it nobody outside vouches for."""
+    """The size of the largest of them that the events add up to."""
+    known: int = 0
+    """The size of the largest signed head that was given; nobody vouches for what comes after."""
     findings: Findings = field(default_factory=Findings)
     failure: str | None = None
-    """Why the rest could not be read."""
+    """Why the rest could not be read, or why nothing signed was compared."""
 
     @property
     def verdict(self) -> Verdict:
@@ -71,17 +80,13 @@ class Verification:
     @property
     def newer(self) -> int:
         """Verified events that no signed head covers yet."""
-        return max(0, self.size - self.signed)
+        return max(0, self.size - self.known)
 
     @property
     def position(self) -> int | None:
-        """The first position that is wrong; where only a range is known, the first of it.
-
-        An entry that does not fit its hash, or is gone, explains why the roots over it differ.
-        """
-        found = self.found
-        exact = [finding for finding in found if finding.rule in (Rule.LEAF, Rule.POSITION)]
-        return next((finding.position for finding in exact or found), None)
+        """The first position that is wrong; where only a range is known, the first of it."""
+        place = self.findings.place()
+        return None if place is None else place[0]
 
     @property
     def found(self) -> list[Finding]:
@@ -110,36 +115,41 @@ def verify(
     """
     verification = Verification(from_position, from_position - 1, 0)
     found = verification.findings
-    found.take(findings or Findings())
+    if findings is not None:
+        found.take(findings)
     heads = in_order(against, found)
     try:
         with reading(engine) as connection:
-            head_row = read_head_row(connection)
-            last = _last(read_ends(connection), head_row, from_position, to, verification)
+            verification.known = heads[-1].size if heads else 0
+            last = _last(connection, from_position, to, verification)
+            head_row = _head_row(connection, verification)
             base = _base(connection, from_position, heads)
             _check_times(connection, heads, from_position, last, found)
     except (exc.DBAPIError, exc.TimeoutError) as failure:
         verification.failure = _words(failure)
         return verification
-    signed = heads[-1].size if heads else 0
     stops = [*(head.size for head in heads), last]
-    work = tasks(from_position, last, base, stops, 1 if deep else signed + 1)
+    work = tasks(from_position, last, base, stops, 1 if deep else verification.known + 1)
     workers = workers if last - from_position >= WORTH_IT else 1
     tree = _Tree(base, heads, found)
     tree.at(base.size, base)
-    for part in check(engine, work, workers):
-        tree.take(part)
-        verification.size = part.reached
-        on_progress(part.reached - from_position + 1, last - from_position + 1)
-        if part.failure is not None:
-            verification.failure = part.failure
-            break
-    else:
-        verification.failure = _across(engine, from_position, last, found)
+    across = partial(_across, first=from_position, last=last, of=verification.events, deep=deep)
+    with aside(engine, across, workers) as checked_across:
+        for part in check(engine, work, workers):
+            tree.take(part)
+            verification.size = part.reached
+            on_progress(part.reached - from_position + 1, last - from_position + 1)
+            if part.failure is not None:
+                verification.failure = part.failure
+                break
+        else:
+            more, verification.failure = checked_across()
+            found.take(more)
     verification.heads, verification.signed = tree.matched, tree.signed
     _check_rollback(verification, heads)
     if head_row is not None and verification.failure is None and last == verification.events:
         _check_head_row(head_row, tree, found)
+    verification.failure = verification.failure or _uncompared(verification, heads, last)
     return verification
 
 
@@ -183,7 +193,7 @@ class _Tree:
             return
         where = span(self.signed + 1, size)
         self.found.add(self.signed + 1, Rule.FORK,
-                       f"{where}: not what was signed for size {size:,} ({head.kept})")
+                       f"{where}: not what was signed for size {size:,} ({head.kept})", size)
 
 
 def _joined(before: Frontier, size: int, hashes: tuple[bytes, ...]) -> Frontier:
@@ -198,28 +208,47 @@ def _joined(before: Frontier, size: int, hashes: tuple[bytes, ...]) -> Frontier:
 
 
 def _last(
-    ends: tuple[int, int],
-    head: HeadRow | None,
-    first: int,
-    to: int | None,
-    verification: Verification,
+    connection: sa.Connection, first: int, to: int | None, verification: Verification
 ) -> int:
-    """Return the last position to verify; note what the ends of the log say by themselves."""
+    """Return the last position to verify; note what the ends of the log say by themselves.
+
+    No position is behind the number of events, or of those that were signed: whoever moves an event
+    far away makes nobody look at all positions up to there.
+    """
     if first < 1 or (to is not None and to < first):
         raise BadValue(first, "a first position from 1 up to the last one")
-    found = verification.findings
-    there = verification.events = max(ends[1], 0)
+    found, signed = verification.findings, verification.known
+    lowest, highest = read_ends(connection)
+    there = verification.events = max(highest, 0)
+    if there > signed and there - signed != read_count(connection, signed):
+        there = verification.events = min(there, max(read_count(connection, 0), signed))
+        for position in read_beyond(connection, there, NAMED):
+            found.add(position, Rule.POSITION,
+                      f"an event is at position {position:,}, behind {there:,} events")
+    if lowest < 1:
+        found.add(lowest, Rule.POSITION, f"an event is at position {lowest:,}")
+    return there if to is None else min(to, there)
+
+
+def _head_row(connection: sa.Connection, verification: Verification) -> HeadRow | None:
+    """Return the row of tree_head if it is one; note what its size says by itself."""
+    found, there = verification.findings, verification.events
+    head = read_head_row(connection)
     if head is None:
         found.add(None, Rule.TREE, "the row of tree_head is gone")
-    elif there < head.size:
+        return None
+    for name, value, kind in zip(head._fields, head, (int, bytes, bytes, str), strict=True):
+        if type(value) is not kind:
+            found.add(None, Rule.TREE, f"{name} of tree_head is {shown(value)}")
+            return None
+    if there < head.size:
         found.add(there + 1, Rule.POSITION,
-                  f"no event is at {span(there + 1, head.size)}, which tree_head covers")
+                  f"no event is at {span(there + 1, head.size)}, which tree_head covers",
+                  head.size)
     elif there > head.size:
         found.add(head.size + 1, Rule.TREE,
-                  f"tree_head covers {head.size:,} events, there are {there:,}")
-    if ends[0] < 1:
-        found.add(ends[0], Rule.POSITION, f"an event is at position {ends[0]:,}")
-    return there if to is None else min(to, there)
+                  f"tree_head covers {head.size:,} events, there are {there:,}", there)
+    return head
 
 
 def _check_rollback(verification: Verification, heads: Sequence[Against]) -> None:
@@ -231,7 +260,19 @@ def _check_rollback(verification: Verification, heads: Sequence[Against]) -> Non
         verification.findings.add(
             first, Rule.ROLLBACK,
             f"{larger.size:,} events were signed, {there:,} are there ({larger.kept});"
-            f" what is gone is not among the first {first - 1:,}")
+            f" what is gone is not among the first {first - 1:,}", larger.size)
+
+
+def _uncompared(
+    verification: Verification, heads: Sequence[Against], last: int
+) -> str | None:
+    """Return what was missed where a signed head covers the events and none of them ends here."""
+    first = verification.first
+    if last < first or any(first <= head.size <= last for head in heads):
+        return None
+    over = [head.size for head in heads if head.size > last]
+    return (f"no signed head ends in {span(first, last)}, so nothing signed was compared;"
+            f" verify up to {over[0]:,}") if over else None
 
 
 def _base(connection: sa.Connection, first: int, heads: Sequence[Against]) -> Frontier:
@@ -261,7 +302,8 @@ def _check_head_row(row: HeadRow, tree: _Tree, found: Findings) -> None:
         elif first > last:
             found.add(None, Rule.TREE, "tree_head is not that of the events, which were signed")
         else:
-            found.add(first, Rule.TREE, f"{span(first, last)}: not what tree_head commits to")
+            found.add(first, Rule.TREE, f"{span(first, last)}: not what tree_head commits to",
+                      last)
     elif size and tree.last_at and row.recorded_at.encode() != tree.last_at:
         found.add(size, Rule.TREE, "tree_head has another recorded_at than the last event")
 
@@ -303,25 +345,41 @@ def _check_times(
 def _time(connection: sa.Connection, position: int) -> datetime | None:
     rows = read_rows(connection, position, position)
     try:
-        return datetime.fromisoformat(rows[0].recorded_at.decode())
+        at = datetime.fromisoformat(rows[0].recorded_at.decode())
     except (IndexError, AttributeError, ValueError):
         return None  # whatever is wrong with it is found where the event itself is checked
+    return at if at.tzinfo else None
 
 
-def _across(engine: sa.Engine, first: int, last: int, found: Findings) -> str | None:
-    """Check what no chunk can see by itself; return why it could not be read, or None."""
+def _across(
+    engine: sa.Engine, first: int, last: int, of: int, deep: bool
+) -> tuple[Findings, str | None]:
+    """Check what no chunk can see by itself; return also why it could not be read, or None."""
+    found = Findings()
     try:
-        with reading(engine) as connection:
+        with scanning(engine) as connection:
             for position, stream, version in read_gaps(connection, first, last, NAMED):
                 found.add(position, Rule.STREAM,
-                          f"stream_version {version} of {stream} does not follow {version - 1}")
+                          f"stream_version {shown(version)} of {stream} does not follow the last")
             for rule, columns in ((Rule.ID, ["id"]), (Rule.STREAM, ["stream", "stream_version"])):
                 for once, again in read_repeated(connection, columns, last, NAMED):
                     found.add(again, rule, f"it shares {' and '.join(columns)} with {once:,}")
             check_strays(connection, last, found)
+            if first == 1 and last == of:
+                _check_indexes(connection, of, found)
+            for fault in read_faults(connection, NAMED) if deep else ():
+                found.add(None, Rule.DATABASE, fault)
     except (exc.DBAPIError, exc.TimeoutError) as failure:
-        return _words(failure)
-    return None
+        return found, _words(failure)
+    return found, None
+
+
+def _check_indexes(connection: sa.Connection, size: int, found: Findings) -> None:
+    """Add a finding for an index that does not hold every event: some are not found by it."""
+    for column, count in read_indexed(connection):
+        if count < size:
+            found.add(None, Rule.DATABASE, f"the index on {column} holds {count:,} of {size:,}"
+                                           " events; the others are not found by it")
 
 
 def _words(failure: Exception) -> str:

@@ -12,19 +12,12 @@ import sqlalchemy as sa
 
 from ledger.store.connect import run_bare
 
-PageRow = tuple[bytes, bytes, bytes, bytes]
-"""entry, leaf_hash, and two pieces of the entry's end as the derived columns have it: all that
-stands before the value of `recorded_by`, and all that stands after it."""
-
-AT_PLACE = slice(-44, -17)
-"""Where `recorded_at` stands in the first of those pieces."""
-
 _COLUMNS = ("id", "stream", "stream_version", "type", "type_version", "recorded_at")
 _PLACEHOLDER = {"sqlite": "?", "postgresql": "%s"}
 
 
 class EventRow(NamedTuple):
-    """One row of `events`, every value as it was found: text as bytes, or what stands there."""
+    """One row of `events`: text as bytes, any other value as it was found or as SQL words it."""
 
     position: Any
     id: Any
@@ -38,7 +31,7 @@ class EventRow(NamedTuple):
 
 
 class HeadRow(NamedTuple):
-    """The row of `tree_head`."""
+    """The row of `tree_head`; from SQLite each value may be anything."""
 
     size: int
     root: bytes
@@ -48,8 +41,47 @@ class HeadRow(NamedTuple):
 
 def read_ends(connection: sa.Connection) -> tuple[int, int]:
     """Return the first and the last position; 1 and 0 where there is no event."""
-    first, last = _rows(connection, "SELECT min(position), max(position) FROM events")[0]
+    # SQLite reads the whole index for two aggregates in one query, and one end of it for each.
+    one = "(SELECT {}(position) FROM events)"
+    first, last = _rows(connection, f"SELECT {one.format('min')}, {one.format('max')}")[0]
     return (1, 0) if last is None else (first, last)
+
+
+def read_count(connection: sa.Connection, after: int) -> int:
+    """Return how many events are behind a position; of all of them SQLite counts an index."""
+    where = _filled(connection, " WHERE position > {0}") if after else ""
+    count: int = _rows(
+        connection, f"SELECT count(*) FROM events{where}", (after,) if after else ())[0][0]
+    return count
+
+
+def read_beyond(connection: sa.Connection, last: int, limit: int) -> list[int]:
+    """Return the first positions of events behind a position."""
+    sql = "SELECT position FROM events WHERE position > {0} ORDER BY 1 LIMIT {0}"
+    return [row[0] for row in _rows(connection, _filled(connection, sql), (last, limit))]
+
+
+def read_indexed(connection: sa.Connection) -> list[tuple[str, int]]:
+    """Return the column that each unique index of events begins with, and how many rows it holds.
+
+    Of SQLite alone: a server does not say which index it reads.
+    """
+    if connection.dialect.name != "sqlite":
+        return []
+    # An index that has the column is read; to count rows without looking at one, any would do.
+    sql = "SELECT '{0}', coalesce(sum({0} >= ''), 0) FROM events"
+    return [_rows(connection, sql.format(column))[0] for column in ("id", "stream")]
+
+
+def read_faults(connection: sa.Connection, limit: int) -> list[str]:
+    """Return what the database itself finds wrong with its file and indexes; SQLite looks.
+
+    Two seconds for a million events.
+    """
+    if connection.dialect.name != "sqlite":
+        return []
+    return [text for (text,) in _rows(connection, f"PRAGMA integrity_check({limit})")
+            if text != "ok"]
 
 
 def read_head_row(connection: sa.Connection) -> HeadRow | None:
@@ -58,8 +90,12 @@ def read_head_row(connection: sa.Connection) -> HeadRow | None:
     return HeadRow(*rows[0]) if rows else None
 
 
-def read_page(connection: sa.Connection, first: int, last: int) -> list[PageRow]:
-    """Return the rows at these positions, in their order; fewer where positions are missing."""
+def read_page(connection: sa.Connection, first: int, last: int) -> list[tuple[Any, ...]]:
+    """Return the rows at these positions, in their order; fewer where positions are missing.
+
+    Each has the values of an EventRow behind its position. To name them, or to read the position
+    that is known, would cost more than some checks do.
+    """
     return _rows(connection, _PAGE[connection.dialect.name], (first, last))
 
 
@@ -103,7 +139,7 @@ def read_later(
 
 def read_gaps(
     connection: sa.Connection, first: int, last: int, limit: int
-) -> list[tuple[int, str, int]]:
+) -> list[tuple[int, Any, Any]]:
     """Return position, stream and stream_version of events that do not follow their stream's last.
 
     Sound where `is_unique` says so of stream and stream_version. The whole log is one pass over an
@@ -155,27 +191,19 @@ def _filled(connection: sa.Connection, sql: str) -> str:
     return sql.format(_PLACEHOLDER[connection.dialect.name])
 
 
-def _page_sql(raw: str, holder: str) -> str:
-    """Return the statement of a page; `raw` makes bytes of a text."""
-    before = (
-        """'},"format":"incident-ledger/1","id":"' || id || '","recorded_at":"'"""
-        """ || recorded_at || '","recorded_by":"'"""
-    )
-    after = (
-        """'","stream":"' || stream || '","stream_version":' || stream_version"""
-        """ || ',"type":"' || type || '","type_version":' || type_version || '}'"""
-    )
-    return (
-        f"SELECT entry, leaf_hash, {raw.format(before)}, {raw.format(after)} FROM events"
-        f" WHERE position BETWEEN {holder} AND {holder} ORDER BY position"
-    )
+# On SQLite any column may hold any kind of value, and the same bytes as a blob are another value:
+# no stream that is one is found by its name. So what is a blob there is no bytes here. Every text
+# is less than every blob; of other kinds such a column holds none, as it makes texts of numbers.
+_BYTES_OF_TEXT = "CASE WHEN {0} < x'' THEN CAST({0} AS BLOB) ELSE %s END"
 
 
-def _whole_sql(raw: str, holder: str) -> str:
+def _events_sql(raw: str, holder: str, *more: str) -> str:
+    """Return the statement that reads events; `raw` makes bytes of a text, `more` comes first."""
     texts = {"id", "stream", "type", "recorded_at"}
-    columns = ", ".join(raw.format(name) if name in texts else name for name in _COLUMNS)
+    derived = (raw.format(name) if name in texts else name for name in _COLUMNS)
+    columns = ", ".join((*more, *derived, "entry", "leaf_hash"))
     return (
-        f"SELECT position, {columns}, entry, leaf_hash FROM events"
+        f"SELECT {columns} FROM events"
         f" WHERE position BETWEEN {holder} AND {holder} ORDER BY position"
     )
 
@@ -188,7 +216,11 @@ def _disclosures_sql(raw: str, holder: str) -> str:
     )
 
 
-_RAW = {"sqlite": ("CAST({} AS BLOB)", "?"), "postgresql": ("convert_to({}, 'UTF8')", "%s")}
-_PAGE = {name: _page_sql(*words) for name, words in _RAW.items()}
-_WHOLE = {name: _whole_sql(*words) for name, words in _RAW.items()}
+_RAW = {
+    "sqlite": (_BYTES_OF_TEXT % "NULL", "?"),
+    "postgresql": ("convert_to({0}, 'UTF8')", "%s"),
+}
+_SHOWN = {**_RAW, "sqlite": (_BYTES_OF_TEXT % "quote({0})", "?")}
+_PAGE = {name: _events_sql(*words) for name, words in _RAW.items()}
+_WHOLE = {name: _events_sql(*words, "position") for name, words in _SHOWN.items()}
 _DISCLOSURES = {name: _disclosures_sql(*words) for name, words in _RAW.items()}

@@ -42,6 +42,10 @@ class BadNote(LedgerError):
         super().__init__(f"not a note to trust: {why}")
 
 
+class AlteredNote(BadNote):
+    """A note bears the signature of a key that is known, and not over this text."""
+
+
 @dataclass(frozen=True)
 class VerifierKey:
     """The public half of a key under its name; `str` of it is the text that verifiers are given.
@@ -156,7 +160,7 @@ def open_note(note: str | bytes, keys: Sequence[VerifierKey]) -> str:
         if (key := known.get((name, key_id))) is None:
             continue
         if not key.verifies(signature, message):
-            raise BadNote(f"the signature by {name}+{key_id.hex()} fails")
+            raise AlteredNote(f"the signature by {name}+{key_id.hex()} fails")
         signed = True
     if not signed:
         names = ", ".join(f"{key.name}+{key.key_id.hex()}" for key in keys) or "any known key"

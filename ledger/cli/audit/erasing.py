@@ -73,7 +73,7 @@ COLUMNS = ("position", "recorded_at", "recorded_by", "type", "stream", "reason")
 @click.option("--by", metavar="NAME", envvar="LEDGER_RECORDER", callback=recorder,
               help="Who erases.  [env: LEDGER_RECORDER; default: the login name]")
 @click.option("--dry-run", is_flag=True, help="Show what would be erased, and erase nothing.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where no terminal is.")
 @click.option("--vacuum/--no-vacuum", default=None,
               help="Write the file (SQLite) or the table (PostgreSQL) anew, so that nothing is left"
               " in its gaps.  [default: on SQLite]")
@@ -92,9 +92,12 @@ def erase_command(
     find = _asked(person, position, fields, text, keep_notes)
     if not dry_run and not (reason and basis):
         raise click.UsageError("got no --reason or no --basis, wanted both (or --dry-run)")
+    asked = not yes and not dry_run
+    if asked and not watched(sys.stdin):
+        raise click.UsageError("nobody is here to be asked, wanted --yes (or --dry-run)")
     engine = open_to_read(database)
     why, ground = reason or "a dry run", basis or "a dry run"
-    if dry_run or (not yes and watched(sys.stdin)):
+    if dry_run or asked:
         plan = erase(engine, find, writer(by), reason=why, basis=ground, dry_run=True)
         if dry_run:
             _report(plan, None, format, engine)

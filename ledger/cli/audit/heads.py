@@ -109,6 +109,8 @@ def head(
         _stop(Verdict.FORK, refusal, format)
     except Tampered as refusal:
         _stop(Verdict.TAMPERED, refusal, format)
+    if signed is not None and signed.before == 0:
+        say("the first head of this name in this store; were there others, it was lost")
     if format == "json":
         print_json(None if signed is None else _as_data(signed, signer.key, store))
     elif signed is None:

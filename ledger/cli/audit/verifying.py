@@ -6,13 +6,16 @@ covered, and exits with the verdict's code.
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from ledger.audit.against import Against, from_files, from_store, is_database
+from ledger.audit.entries import span
 from ledger.audit.findings import Findings, Rule, Verdict
 from ledger.audit.heads import open_heads
 from ledger.audit.verifying import Verification, verify
@@ -29,18 +32,20 @@ from ledger.cli.output import (
 )
 from ledger.cli.progress import progress
 from ledger.cli.start import database_option, open_to_read
-from ledger.errors import BadFile, BadValue, CouldNot
+from ledger.errors import BadFile, BadValue, CouldNot, LedgerError, shown
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import rebuild
+from ledger.store.audit_read import read_ends
 from ledger.store.checkpoints import read_checkpoint
-from ledger.store.connect import reading
-from ledger.store.read import read_head
+from ledger.store.connect import connect, place_of, reading
 from ledger.tlog.note import VerifierKey
 
 STATUS = {Verdict.OK: "ok", Verdict.COULD_NOT: "could_not"}
 """The envelope's status; every other verdict is a finding."""
 SHOWN = 20
 """Findings that the table shows."""
+PASSED_OVER = 5
+"""Files that are no heads, of which the names are shown."""
 
 
 @click.command("verify", short_help="Prove that nothing recorded was changed.", epilog=examples(
@@ -54,8 +59,8 @@ SHOWN = 20
               help="The last position to verify.")
 @click.option("--since-head", is_flag=True, help="Verify what is newer than the last signed head.")
 @click.option("--against", metavar="HEADS", multiple=True,
-              help="Signed heads: a head store, a note, or a folder of notes. Repeatable."
-              f"  [env: {HEADS_VARIABLE}; default: <ledger file>.heads]")
+              help="Signed heads: a head store, a note, or a folder of notes. Repeatable. The"
+              f" ledger's own head store, {HEADS_VARIABLE} or <ledger file>.heads, is always read.")
 @click.option("--vkey", metavar="KEY|FILE", help="The verifier key that the heads are signed with.")
 @click.option("--deep", is_flag=True,
               help="Parse every entry; else only those that no signed head covers.")
@@ -75,8 +80,9 @@ def verify_(
 ) -> None:
     """Read and hash the history again, and compare it with every head that was signed.
 
-    Every entry, every column, every stream, every sealed field. Heads are read with --vkey; without
-    it only the ledger's own tree head is compared, which whoever can change the ledger can change.
+    Every entry, every column, every stream, every sealed field. Heads are read with --vkey, and one
+    must be found; without it only the ledger's own tree head is compared, which whoever can change
+    the ledger can change.
 
     \b
     Exit codes: 0 ok, 1 tampered, 2 misused, 4 could not verify, 5 fork.
@@ -87,16 +93,28 @@ def verify_(
         raise click.UsageError("--against needs --vkey: a head is worth its signature only")
     engine = open_to_read(database)
     found = Findings()
-    heads = [] if vkey is None else list(_heads(database, against, _key(vkey), found))
+    key = None if vkey is None else _key(vkey)
+    heads, without = ([], []) if key is None else _heads(database, against, key, found)
     if since_head:
         first = 1 + max((h.size for h in heads if h.frontier is not None), default=0)
-    with progress("verify", _events(engine, first or 1, to)) as show:
+    with progress("verify") as show, _usage():
         done = verify(
             engine, from_position=first or 1, to=to, against=heads, findings=found, deep=deep,
             workers=os.cpu_count() or 1, on_progress=show,
         )
     unbuilt = _check_projections(engine, done) if projections and done.failure is None else None
+    if key is not None and without and done.failure is None:
+        done.failure = f"no head that {key.name} signed with this key is in {', '.join(without)}"
     _report(done, list(_not_covered(done, heads, to, unbuilt)), len(heads), format)
+
+
+@contextmanager
+def _usage() -> Iterator[None]:
+    """Say of positions that are no part of the log that they are a misuse."""
+    try:
+        yield
+    except BadValue as refusal:
+        raise click.UsageError(str(refusal)) from None
 
 
 def _key(given: str) -> VerifierKey:
@@ -109,25 +127,52 @@ def _key(given: str) -> VerifierKey:
 
 def _heads(
     database: str, given: Sequence[str], key: VerifierKey, found: Findings
-) -> Iterator[Against]:
-    """Yield the signed heads in every place; without any, those of the ledger's head store."""
-    for place in given or (heads_of(database, None),):
-        path = Path(place)
-        if path.is_dir() or (path.is_file() and not is_database(path)):
-            yield from from_files(path, key, found)
+) -> tuple[list[Against], list[str]]:
+    """Return the signed heads in every place, and the places that should have one and have none."""
+    heads, without = [], []
+    for place, needed in _places(database, given):
+        try:
+            here = list(_heads_in(place, key, found, named=place in given))
+        except CouldNot as refusal:
+            if needed:
+                raise
+            found.passed_over.append(str(refusal))
             continue
-        if given and "://" not in place and not path.exists():
-            raise CouldNot(f"read signed heads in {place}", "it is not there")
-        store = open_heads(place)
-        click.get_current_context().call_on_close(store.close)
-        yield from from_store(store, key, found)
+        heads += here
+        if needed and not here:
+            without.append(place_of(connect(place)) if "://" in place else place)
+    return heads, without
 
 
-def _events(engine: sa.Engine, first: int, to: int | None) -> int:
-    """Return how many events there are from a position to another."""
-    with reading(engine) as connection:
-        size = read_head(connection).size
-    return max(0, min(size, to or size) - first + 1)
+def _places(database: str, given: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Yield where heads may be, and whether one must be there.
+
+    One must be wherever somebody said so. The head store beside the ledger is looked at in any
+    case: a head that was signed and not yet published is in there alone.
+    """
+    yield from ((place, True) for place in given)
+    try:
+        own = heads_of(database, None)
+    except CouldNot:
+        if not given:
+            raise
+        return
+    if not any(Path(own).resolve() == Path(place).resolve() for place in given):
+        yield own, not given or HEADS_VARIABLE in os.environ
+
+
+def _heads_in(
+    place: str, key: VerifierKey, found: Findings, *, named: bool
+) -> Iterator[Against]:
+    path = Path(place)
+    if path.is_dir() or (path.is_file() and not is_database(path)):
+        yield from from_files(path, key, found)
+        return
+    if named and "://" not in place and not path.exists():
+        raise CouldNot(f"read signed heads in {place}", "it is not there")
+    store = open_heads(place)
+    click.get_current_context().call_on_close(store.close)
+    yield from from_store(store, key, found)
 
 
 def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
@@ -135,13 +180,24 @@ def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
     unbuilt = []
     for projection in PROJECTIONS:
         with reading(engine) as connection:
-            if read_checkpoint(connection, projection.name, projection.version) is None:
-                unbuilt.append(projection.name)
-                continue
+            checkpoint = read_checkpoint(connection, projection.name, projection.version)
+            _, last = read_ends(connection)
+        if checkpoint is None:
+            unbuilt.append(projection.name)
+            continue
+        if type(checkpoint.position) is not int or not 0 <= checkpoint.position <= last:
+            why = (f"{projection.name} says that it is at position {shown(checkpoint.position)} of"
+                   f" {last:,}; `ledger projections rebuild {projection.name}` mends it")
+            done.findings.add(None, Rule.PROJECTION, why)
+            continue
         try:
             run = rebuild(engine, projection, now, holder=f"process {os.getpid()}", check=True)
-        except CouldNot as refusal:
-            done.failure = str(refusal)
+        except (LedgerError, exc.DBAPIError) as refusal:
+            done.failure = f"{projection.name} could not be compared: {_cause(refusal)}"
+            continue
+        except (TypeError, ValueError) as failure:  # SQLite keeps whatever somebody puts there
+            done.findings.add(None, Rule.PROJECTION,
+                              f"{projection.name} holds what no event adds up to: {failure}")
             continue
         if run.stalled_at is not None:
             why = f"{run.projection} stops here: {run.cause}"
@@ -153,12 +209,19 @@ def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
     return unbuilt
 
 
+def _cause(refusal: Exception) -> str:
+    return str(getattr(refusal, "orig", None) or refusal)
+
+
 def _report(done: Verification, uncovered: list[str], heads: int, format: str) -> NoReturn:
     if format == "json":
         status = STATUS.get(done.verdict, "finding")
         print_json(_as_data(done, heads, uncovered), status, _remarks(done))
     else:
         print_text(_sentence(done), style="bold")
+        if done.heads:
+            heads_agree = f"{done.heads:,} signed head{'s' if done.heads > 1 else ''}"
+            print_text(f"Agrees with {heads_agree}, the largest of {done.signed:,} events.")
         if done.findings:
             print_text()
             rows = [("" if f.position is None else f"{f.position:,}", f.rule, f.message)
@@ -174,19 +237,22 @@ def _report(done: Verification, uncovered: list[str], heads: int, format: str) -
 
 def _sentence(done: Verification) -> str:
     """Return the verdict in words."""
-    where = "" if done.position is None else f" at position {done.position:,}"
+    place = done.findings.place()
+    where = "" if place is None else f" {'at' if place[0] == place[1] else 'within'} {span(*place)}"
     unread = "" if done.failure is None else (
-        f" Verified up to position {done.size:,}, then: {done.failure}.")
-    newer = f", {done.newer:,} newer events not yet signed" if done.signed and done.newer else ""
+        f" Read up to position {done.size:,}, but {done.failure}.")
+    newer = f", {done.newer:,} newer events not yet signed" if done.known and done.newer else ""
     if done.verdict is Verdict.FORK:
         what = "FORK OR ROLLBACK: this is not the history that was signed, or not all of it"
-        return f"{what}{where and f'; it differs from{where[3:]} on'}.{unread}"
+        return f"{what}{where and f'; it begins to differ{where}'}.{unread}"
     if done.verdict is Verdict.TAMPERED:
         return f"TAMPERED{where}: {done.findings.count:,} findings.{unread}"
     if done.verdict is Verdict.COULD_NOT:
         return f"COULD NOT VERIFY.{unread}"
     if not done.events:
         return "Nothing to verify: no event is recorded, and no signed head says otherwise."
+    if not done.known:
+        return f"OK to size {done.size:,} by the ledger's own word; nobody outside vouches for it."
     return f"OK to size {done.size:,}{newer}."
 
 
@@ -195,10 +261,14 @@ def _not_covered(
 ) -> Iterator[str]:
     """Yield what this run says nothing about."""
     if not heads:
-        yield ("no signed head was given, so a history that was replaced whole would pass;"
+        yield ("no signed head was compared, so a history that was replaced whole would pass;"
                " see `ledger audit head`")
     elif done.newer:
         yield f"{done.newer:,} events after the last signed head could have been replaced"
+    over = next((head.size for head in heads if head.size > done.size >= done.first), None)
+    if over is not None and done.signed < done.size and done.failure is None:
+        unreached = span(max(done.signed + 1, done.first), done.size)
+        yield f"{unreached}: to compare the signed head over them, verify up to {over:,}"
     if done.first > 1:
         yield f"entries before position {done.first:,} were not hashed again"
     if to is not None and to < done.events:
@@ -207,13 +277,19 @@ def _not_covered(
         yield "the answer tables; --projections compares them"
     elif unbuilt:
         yield f"answer tables that were never built: {', '.join(unbuilt)}"
+    passed_over = done.findings.passed_over
+    yield from (f"not a head to compare with: {one}" for one in passed_over[:PASSED_OVER])
+    if len(passed_over) > PASSED_OVER:
+        yield f"{len(passed_over) - PASSED_OVER:,} more that are no heads to compare with"
     yield "whether what was reported is true, and whether all of it was"
 
 
 def _as_data(done: Verification, heads: int, uncovered: list[str]) -> dict[str, Any]:
+    place = done.findings.place()
     return {
         "verdict": done.verdict.word,
         "position": done.position,
+        "until": None if place is None else place[1],
         "first": done.first,
         "size": done.size,
         "events": done.events,
