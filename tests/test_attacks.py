@@ -191,6 +191,27 @@ def test_attack_is_told(engine: sa.Engine, heads: list[Against], name: str) -> N
     assert (done.verdict, done.position) == (verdict, position), done.found
 
 
+def test_range_is_told(engine: sa.Engine, heads: list[Against]) -> None:
+    """Where only a root differs the events between two heads are named, and nothing narrower."""
+    act, _, _ = ATTACKS["entry and leaf hash"]
+    act(engine)
+    assert verify(engine, against=heads).findings.place() == (FIRST + 1, SIZE)
+
+
+def test_renumbered_events_are_a_range(engine: sa.Engine) -> None:
+    """A gap at the end of the log does not explain why a root before it differs."""
+    heads = []
+    for name in ("article", "wider"):
+        record_example(engine, name)
+        heads.append(t.head_of(engine))
+    recorded(engine, release("one-more"))
+    heads.append(t.head_of(engine))
+    t.unguard(engine)
+    t.delete_and_renumber(engine, P, SIZE + 1)
+    done = verify(engine, against=heads)
+    assert (done.verdict, done.findings.place()) == (FORK, (FIRST + 1, SIZE))
+
+
 def test_nothing_done_is_ok(engine: sa.Engine, heads: list[Against]) -> None:
     """A ledger that nobody touched is ok to its size, and both heads are matched."""
     done = verify(engine, against=heads)

@@ -176,6 +176,16 @@ def test_damage_is_a_finding(here: Path, statement: str) -> None:
     assert data["verdict"] == "tampered"
 
 
+@pytest.mark.parametrize("column", ["digest", "disclosure"])
+def test_disclosure_that_would_stay_behind(here: Path, column: str) -> None:
+    """Nothing is erased while a disclosure is there that no question finds."""
+    change("ledger.db", f"UPDATE disclosures SET {column} = CAST({column} AS BLOB)")
+    ask = ("audit", "erase", "--person", "p-3k7w", "--reason", "r", "--basis", "b")
+    for more in ("--dry-run", "--yes"):
+        assert "is no text; verify this ledger" in run(*ask, more, code=4).output
+    run(*VERIFY, code=1)
+
+
 @pytest.mark.parametrize("statement", [
     "UPDATE heads SET size = 'abc' WHERE size = 52", "UPDATE heads SET root = 'abc'",
     "UPDATE heads SET signed_at = x'00'", "UPDATE heads SET note = x'00'",

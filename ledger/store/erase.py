@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from ledger import tables
+from ledger.errors import CouldNot
 from ledger.store.connect import BUSY_TIMEOUT_MS, holds_append_lock, run_bare
 from ledger.store.read import PAGE, among
 
@@ -82,7 +83,11 @@ def read_raw_with(connection: sa.Connection, needles: Sequence[str]) -> Iterator
 def read_disclosures(
     connection: sa.Connection, positions: Sequence[int] | None = None
 ) -> Iterator[Disclosure]:
-    """Yield the disclosures of these events, or all there are, a page at a time."""
+    """Yield the disclosures of these events, or all there are, a page at a time.
+
+    Raises CouldNot for one that is no text, as SQLite can hold: no question would find it, so it
+    would stay behind.
+    """
     place, last = sa.tuple_(_sealed.position, _sealed.digest), (0, "")
     chosen = sa.true() if positions is None else among(connection, _sealed.position, positions)
     while True:
@@ -90,8 +95,11 @@ def read_disclosures(
         query = sa.select(tables.disclosures).where(chosen, after)
         in_order = query.order_by(_sealed.position, _sealed.digest)
         rows = connection.execute(in_order.limit(PAGE)).all()
-        for row in rows:
-            yield Disclosure(*row)
+        for position, *texts in rows:
+            if any(type(text) is not str for text in texts):
+                why = f"one of position {position} is no text; verify this ledger"
+                raise CouldNot("read the disclosures", why)
+            yield Disclosure(position, *texts)
         if len(rows) < PAGE:
             return
         last = rows[-1][:2]
