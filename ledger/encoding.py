@@ -81,10 +81,10 @@ def compose(
     Raises BadReport for data that the type's form refuses.
     """
     kind = KINDS[type]
-    whole = _normal(kind, data)
-    public, disclosures = whole, dict[str, str]()
-    if not kind.form.is_public(whole):
-        public, disclosures = seal(whole, _personal(kind, whole), salts)
+    public = _normal(kind, data)
+    disclosures: dict[str, str] = {}
+    if not kind.form.is_public(public):
+        public, disclosures = seal(public, _personal(kind, public), salts)
     return new_event(
         id, stream, type, kind.type_version, public, disclosures, causation, correlation,
         _data_to_id(public, id),

@@ -1,10 +1,15 @@
-"""The ledger from Python: one connection kept for many small calls, on both databases."""
+"""The ledger from Python: one connection kept for many small calls, on both databases; ids."""
 
 import json
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 import sqlalchemy as sa
@@ -12,7 +17,7 @@ from appenders import complaints_about, release
 from sqlalchemy import exc
 
 import ledger
-from ledger.book import Book
+from ledger.book import Book, new_id
 from ledger.errors import NotRecorded
 from ledger.intake.recording import Outcome
 from ledger.store.append import append
@@ -56,6 +61,39 @@ def test_one_by_one(book: Book) -> None:
         assert (row["state"], row["low"], row["high"]) == ("BY", 15, 15)
         assert record_one(same, 5).already == 1
     assert complaints_about(book.engine) == []
+
+
+def test_ids() -> None:
+    """Ids are UUIDs of version 7 with the time now, and none comes twice, also in threads."""
+    before = time.time_ns() // 1_000_000
+    with ThreadPoolExecutor(4) as pool:
+        ids = [id for many in pool.map(lambda _: [new_id() for _ in range(5_000)], range(4))
+               for id in many]
+    after = time.time_ns() // 1_000_000
+
+    assert len(set(ids)) == len(ids) == 20_000
+    for id in ids:
+        parsed = UUID(id)
+        assert str(parsed) == id
+        assert (parsed.version, parsed.variant) == (7, RFC_4122)
+        assert before <= parsed.int >> 80 <= after
+    for bit in {*range(62), *range(64, 76)}:  # what is random: about half of them are set
+        assert 9_000 < sum(UUID(id).int >> bit & 1 for id in ids) < 11_000
+
+
+def test_ids_after_a_fork() -> None:
+    """A forked process does not hand out the ids that its parent hands out."""
+    script = (
+        "import os\nfrom ledger.book import new_id\nnew_id()\nchild = os.fork() == 0\n"
+        "tails = ' '.join(new_id()[14:] for _ in range(200)) + chr(10)\n"
+        "os.write(1, tails.encode())\n"
+        "os._exit(0) if child else os.wait()\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout
+    parent, child = (set(line.split()) for line in said.splitlines())
+
+    assert len(parent) == len(child) == 200
+    assert parent.isdisjoint(child)
 
 
 def test_refusals_between(book: Book) -> None:

@@ -30,6 +30,8 @@ from ledger.store.runs import last_run
 
 Tables = dict[str, set[tuple[Any, ...]]]
 
+NEXT = RELEASES.version + 1
+
 
 def live(engine: sa.Engine, projection: Projection = RELEASES) -> Tables:
     """Every row of the projection's tables."""
@@ -198,7 +200,7 @@ def test_a_new_version_is_built_beside_the_old_one(engine: sa.Engine) -> None:
     record_example(engine, "article")
     rebuild(engine, RELEASES, now)
 
-    run = catch_up(engine, replace(RELEASES, version=2), now)
+    run = catch_up(engine, replace(RELEASES, version=NEXT), now)
 
     assert run.how == "rebuild"
     assert live(engine) == naive(engine)
@@ -296,7 +298,7 @@ room.rebuild(connect(url), replace(RELEASES, version=int(version)), now)
 """
 
 
-def killed(database: str, step: str, version: int = 1) -> bool:
+def killed(database: str, step: str, version: int = RELEASES.version) -> bool:
     """Rebuild in a process that kills itself after the step; return whether it did."""
     command = [sys.executable, "-c", KILLED_AT, database, step, str(version)]
     return subprocess.run(command, check=False).returncode == -9
@@ -334,10 +336,10 @@ def test_a_crash_leaves_the_old_version_serving(
     rebuild(engine, RELEASES, now)
     before = live(engine)
 
-    assert killed(database, step, version=2)
+    assert killed(database, step, version=NEXT)
 
     assert (live(engine), position(engine)) == (before, position(engine))
-    assert rebuild(engine, replace(RELEASES, version=2), now).outcome == "ok"
+    assert rebuild(engine, replace(RELEASES, version=NEXT), now).outcome == "ok"
     assert live(engine) == naive(engine)
     assert not on_the_side(engine)
 
