@@ -256,7 +256,9 @@ class _Folding:
             asked = [work.projection for work in works]
             every = list(parts(connection, asked, up_to, compare=compare))
         fold = partial(fold_part, tuple(self.projections))
-        with closing(in_order(self.engine, fold, every, self.workers)) as folded_parts:
+        # Who compares has nothing to write meanwhile, and so can fold as well.
+        folding = in_order(self.engine, fold, every, self.workers, here=compare)
+        with closing(folding) as folded_parts:
             done = 0
             for folded in folded_parts:
                 for work in works:
