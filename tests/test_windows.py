@@ -71,13 +71,13 @@ def test_garbage_is_looked_for_again_after_an_answer() -> None:
     @uncollected
     def ask(fails: bool) -> bool:
         if fails:
-            raise ValueError
+            raise ValueError("no day")
         return gc.isenabled()
 
     assert gc.isenabled()
     assert not ask(False)
     assert gc.isenabled()
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="no day"):
         ask(True)
     assert gc.isenabled()
     gc.disable()
