@@ -69,7 +69,7 @@ def both(
     """Return what holds if each step was on its latest day, and the state that may be instead:
     if each was on its earliest; None where that is the same."""
     surely = standing(steps, day, follow, order)
-    if all(step[1] == step[2] for step in steps):
+    if not [step for step in steps if step[1] != step[2]]:
         return surely, None
     perhaps = standing(steps, day, follow, order, earliest=True).state
     return surely, perhaps if perhaps != surely.state else None
