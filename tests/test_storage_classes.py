@@ -124,13 +124,14 @@ def test_index_that_misses_a_row(engine: sa.Engine) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("PRAGMA writable_schema = ON")
         connection.exec_driver_sql(
-            "CREATE TABLE bare (position INTEGER PRIMARY KEY, id TEXT, UNIQUE (id))")
+            "CREATE TABLE bare (stream TEXT, stream_version INTEGER,"
+            " UNIQUE (stream, stream_version))")
         root = connection.exec_driver_sql(
             "SELECT rootpage FROM sqlite_master WHERE tbl_name = 'bare' AND type = 'index'"
         ).scalar_one()
         name = next(
             index for _, index, *_ in connection.exec_driver_sql("PRAGMA index_list(events)")
-            if connection.exec_driver_sql(f"PRAGMA index_info({index})").all()[0][2] == "id"
+            if connection.exec_driver_sql(f"PRAGMA index_info({index})").all()[0][2] == "stream"
         )
         connection.exec_driver_sql(
             f"UPDATE sqlite_master SET rootpage = {root} WHERE name = '{name}'")
