@@ -27,6 +27,7 @@ from ledger.store.read import Selection, read_events, read_head
 from ledger.store.runs import last_run
 
 Tables = dict[str, set[tuple[Any, ...]]]
+NEXT_VERSION = RELEASES.version + 1
 
 
 def live(engine: sa.Engine, projection: Projection = RELEASES) -> Tables:
@@ -196,7 +197,7 @@ def test_a_new_version_is_built_beside_the_old_one(engine: sa.Engine) -> None:
     record_example(engine, "article")
     rebuild(engine, RELEASES, now)
 
-    run = catch_up(engine, replace(RELEASES, version=2), now)
+    run = catch_up(engine, replace(RELEASES, version=NEXT_VERSION), now)
 
     assert run.how == "rebuild"
     assert live(engine) == naive(engine)
@@ -276,7 +277,7 @@ room.rebuild(connect(url), replace(RELEASES, version=int(version)), now)
 """
 
 
-def killed(database: str, step: str, version: int = 1) -> bool:
+def killed(database: str, step: str, version: int = RELEASES.version) -> bool:
     """Rebuild in a process that kills itself after the step; return whether it did."""
     command = [sys.executable, "-c", KILLED_AT, database, step, str(version)]
     return subprocess.run(command, check=False).returncode == -9
@@ -314,10 +315,10 @@ def test_a_crash_leaves_the_old_version_serving(
     rebuild(engine, RELEASES, now)
     before = live(engine)
 
-    assert killed(database, step, version=2)
+    assert killed(database, step, version=NEXT_VERSION)
 
     assert (live(engine), position(engine)) == (before, position(engine))
-    assert rebuild(engine, replace(RELEASES, version=2), now).outcome == "ok"
+    assert rebuild(engine, replace(RELEASES, version=NEXT_VERSION), now).outcome == "ok"
     assert live(engine) == naive(engine)
     assert not on_the_side(engine)
 
