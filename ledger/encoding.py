@@ -100,6 +100,21 @@ def encode(
     that is not looked for again here, under the append lock.
     Raises EntryTooLarge over 65,535 bytes and BadValue for text with lone surrogates.
     """
+    return encode_in(event, stream_version, recording(recorded_at, recorded_by))
+
+
+def recording(recorded_at: str, recorded_by: str) -> bytes:
+    """Return what stands between id and stream in every entry of one append."""
+    return b"".join((
+        b',"recorded_at":', _dumped(recorded_at), b',"recorded_by":', _dumped(recorded_by),
+        b',"stream":',
+    ))
+
+
+def encode_in(
+    event: NewEvent, stream_version: int, recording: bytes
+) -> tuple[bytes, dict[str, str]]:
+    """Return the same as `encode` for one of many events of an append."""
     digests: dict[str, str] = {}
     before = b"{"
     if event.disclosures or event.causation is not None or event.correlation is not None:
@@ -108,7 +123,7 @@ def encode(
     raw = b"".join((
         before,
         _data_to_id(event.data, event.id) if event.canonical is None else event.canonical,
-        _recorded(recorded_at, recorded_by),
+        recording,
         _dumped(event.stream),
         b',"stream_version":',
         _dumped(stream_version),
@@ -141,14 +156,6 @@ def _data_to_id(data: Data, id: str) -> bytes:
     except orjson.JSONEncodeError as refusal:
         raise _outside(data, refusal) from None
     return b"".join((b'"data":', data_bytes, _DATA_TO_ID, id_bytes))
-
-
-@lru_cache(maxsize=64)
-def _recorded(recorded_at: str, recorded_by: str) -> bytes:
-    """Return what comes between an entry's id and its stream, the same for a whole append."""
-    return b',"recorded_at":%b,"recorded_by":%b,"stream":' % (
-        _dumped(recorded_at), _dumped(recorded_by)
-    )
 
 
 @lru_cache(maxsize=64)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import orjson
 import sqlalchemy as sa
 
-from ledger.encoding import encode, says_the_same
+from ledger.encoding import encode_in, recording, says_the_same
 from ledger.errors import CouldNot, IdConflict, WrongExpectedVersion
 from ledger.events import Data, NewEvent
 from ledger.kinds.sealing import disclosed, unsealed
@@ -109,7 +109,7 @@ def _recorded_already(
 
 def _once_each(events: Sequence[NewEvent]) -> Sequence[NewEvent]:
     """Return the events without repeated ones; refuse one id with two contents in one batch."""
-    if len({event.id for event in events}) == len(events):
+    if len(events) == 1 or len({event.id for event in events}) == len(events):
         return events
     by_id: dict[str, NewEvent] = {}
     for event in events:
@@ -129,12 +129,11 @@ def _whole(event: NewEvent) -> Data:
 def _look(
     connection: sa.Connection, events: Sequence[NewEvent], expected: Mapping[str, int]
 ) -> Log:
-    ids = [event.id for event in events]
-    streams = list({event.stream for event in events} | expected.keys())
     statements = STATEMENTS[connection.dialect.name]
-    if len(ids) == len(streams) == 1:
-        rows = run_bare(connection, statements.look_for_one, (ids[0], streams[0]))
+    if len(events) == 1 and expected.keys() <= {events[0].stream}:
+        rows = run_bare(connection, statements.look_for_one, (events[0].id, events[0].stream))
     else:
+        streams = list({event.stream for event in events} | expected.keys())
         rows = run_bare(connection, statements.look, (_many(connection, streams),))
     frontier, recorded_at, largest = None, "", None
     versions: dict[str, int] = {}
@@ -147,7 +146,7 @@ def _look(
             frontier, recorded_at = frontier_from_bytes(number, blob), name
     if frontier is None:
         raise CouldNot("append", "the row of tree_head is gone; verify this ledger")
-    may_have_some = largest is not None and bool(ids) and min(ids) <= largest
+    may_have_some = largest is not None and any(event.id <= largest for event in events)
     return Log(frontier, recorded_at, may_have_some, versions)
 
 
@@ -160,8 +159,9 @@ def _write(
 ) -> list[Receipt]:
     recorded_at = max(format_time(now), log.recorded_at)  # a clock set back changes no order
     numbers = _numbered(events, log.versions)
+    recorded = recording(recorded_at, recorded_by)
     encoded = [
-        encode(event, number, recorded_at, recorded_by)
+        encode_in(event, number, recorded)
         for event, number in zip(events, numbers, strict=True)
     ]
     leaves = [leaf_hash(entry) for entry, _ in encoded]
