@@ -358,16 +358,19 @@ def _across(
     found = Findings()
     try:
         with scanning(engine) as connection:
-            for position, stream, version in read_gaps(connection, first, last, NAMED):
+            whole = first == 1 and last == of
+            held, gaps = read_indexed(connection) if whole else (of, NAMED)
+            for position, stream, version in (
+                read_gaps(connection, first, last, NAMED) if gaps else ()
+            ):
                 found.add(position, Rule.STREAM,
                           f"stream_version {shown(version)} of {stream} does not follow the last")
             for rule, columns in ((Rule.ID, ["id"]), (Rule.STREAM, ["stream", "stream_version"])):
                 for once, again in read_repeated(connection, columns, last, NAMED):
                     found.add(again, rule, f"it shares {' and '.join(columns)} with {once:,}")
             check_strays(connection, last, found)
-            indexed = read_indexed(connection) if first == 1 and last == of else None
-            if indexed is not None and indexed < of:
-                found.add(None, Rule.DATABASE, f"the index on streams holds {indexed:,} of {of:,}"
+            if held < of:
+                found.add(None, Rule.DATABASE, f"the index on streams holds {held:,} of {of:,}"
                                                " events; no stream has the others")
             for fault in read_faults(connection, NAMED) if deep else ():
                 found.add(None, Rule.DATABASE, fault)
