@@ -207,6 +207,17 @@ def check_may_follow(before: Development, type: str, data: Data) -> None:
             raise MayNotFollow(before.stream, "may not be linked to itself")
 
 
+def still_holds(now: Development, position: int, type: str, data: Data) -> bool:
+    """Return whether what was recorded at a position is still what counts."""
+    match type:
+        case "ReportRanked":
+            ranked = now.reports.get(data["position"])
+            return ranked is not None and ranked.rank == data["rank"]
+        case "DevelopmentsMerged" | "PersonsMerged":
+            return data["same_as"] in now.merges.values()
+    return position not in now.gone
+
+
 def check_one_family(before: Development, same_as: Development) -> None:
     """Raise MayNotFollow if two things are of different families, and so can never be one.
 

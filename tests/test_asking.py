@@ -1,7 +1,7 @@
 """What no answer hides: a slip in the question, and what its tables have not taken in."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -176,3 +176,28 @@ def test_csv_says_what_is_open_for_any_other_citizenship(book: ledger.Book) -> N
     other, total = run("answer", "releases", "--format", "csv").stdout.splitlines()[-2:]
     assert other.startswith("any other,0,118,,,")
     assert total.startswith("total,123,123,False,1,")
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        {"until": "2025-11/.."},
+        {"since": "../2026-01"},
+        {"valid_at": "2025-11/.."},
+        {"since": "2025-12-01", "valid_at": "2025-11-30"},
+    ],
+)
+def test_days_that_bound_nothing_are_refused(book: ledger.Book, days: dict[str, str]) -> None:
+    """An open end is no bound, and what begins after its end holds nothing: neither is left out."""
+    with pytest.raises(BadValue):
+        book.answers.releases(**days)
+
+
+@pytest.mark.parametrize("as_of", [5.0, ["13"], date(2025, 12, 13)])
+def test_a_point_of_another_kind(book: ledger.Book, as_of: Any) -> None:
+    """A date is its end; what is neither position nor time is refused in words."""
+    if isinstance(as_of, date):
+        assert book.answers.releases(as_of=as_of).total["developments"] == 0
+    else:
+        with pytest.raises(BadValue, match="a position, or a time in UTC"):
+            book.answers.releases(as_of=as_of)

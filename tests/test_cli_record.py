@@ -315,3 +315,19 @@ def test_locked(monkeypatch: pytest.MonkeyPatch) -> None:
         database.execute("BEGIN IMMEDIATE")
         said = run("record", "-", given=lines(REPORT), code=4).stderr
     assert said == "could not use sqlite:///ledger.db: database is locked\n"
+
+
+def test_a_decision_that_is_repeated_in_the_same_words() -> None:
+    """It is recorded already; where it does not count any more, that is said, with its position."""
+    run("record", "-", given=lines(REPORT))
+    ranks = [{"kind": "ReportRanked", "position": 1, "rank": rank, "reason": "r"}
+             for rank in ("deprecated", "normal")]
+    assert run("record", "-", given=lines(*ranks)).stderr == ""
+
+    again = run("record", "-", given=lines(ranks[0]))
+
+    assert "0 recorded, 1 recorded already" in again.stdout
+    assert "recorded already at position 2 was withdrawn, replaced or ranked anew" in again.stderr
+    assert run("record", "-", given=lines(ranks[1], REPORT)).stderr == ""
+    new = run("record", "-", given=lines({**ranks[0], "reason": "once more"}))
+    assert "1 recorded (position 4)" in new.stdout

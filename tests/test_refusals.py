@@ -120,6 +120,9 @@ TABLE: tuple[tuple[str, bytes, tuple[str, ...]], ...] = (
     ("nested by aliases", b"".join(b"- &a%d [*a%d]\n" % (n + 1, n) for n in range(3_000))
      .replace(b"[*a0]", b"[]"), ("nested too deeply",)),
     # not a report
+    ("a country as an organisation", line(by={"organisation": "Belarus"}),
+     ("line 1: by: got 'Belarus', wanted an organisation; the country is written without",)),
+    ("a code as an organisation", line(by={"organisation": "BY"}), ("by: got 'BY'",)),
     ("unknown field of a line", line(citizenships=[{"citizenship": "PL", "cuont": 3}]),
      ("citizenships.0.cuont: is not a field here, wanted one of citizenship, count, destination",)),
     ("duplicate key", raw('{"kind": "TalksHeld", "kind": "TalksHeld"}'), ("'kind'", "twice")),

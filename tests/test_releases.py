@@ -256,3 +256,21 @@ def test_people_of_unknown_citizenship_may_be_anybodys(engine: sa.Engine) -> Non
 
     assert bounds_of(answer) == {"PL": (2, 2)}
     assert answer.further["any_other_citizenship"] == {"low": 0, "high": 3}
+
+
+def test_a_development_is_found_by_each_of_its_names(engine: sa.Engine) -> None:
+    """Merged with one that was done, an ordered release is done, whichever name is asked for."""
+    recorded(engine, release("a", total=10, stage="ordered"))
+    recorded(engine, release("b", total=10))
+    recorded(engine, "- {kind: DevelopmentsMerged, development: a, same_as: b, reason: x}")
+    answered(engine)
+    for name in ("a", "b"):
+        with reading(engine) as connection:
+            found = releases(connection, development=name)
+        assert (found.total["low"], found.total["high"], found.total["developments"]) == (10, 10, 1)
+
+
+def test_people_of_unknown_citizenship_count(engine: sa.Engine) -> None:
+    """Three of Poland and five of nobody knows where are eight people, at least."""
+    recorded(engine, release(citizenships="{Poland: 3, unknown: 5}", exhaustive="true"))
+    assert answered(engine).total["low"] == 8

@@ -222,3 +222,15 @@ def test_an_impossible_question_is_refused(engine: sa.Engine) -> None:
         tallies(connection)
     with pytest.raises(BadValue):
         asked(engine, valid_at="someday")
+
+
+@pytest.mark.parametrize(("total", "said"), [(31, "consistent"), (154, "consistent"), (20, "over"),
+                                             (155, "short")])
+def test_a_tally_for_a_month_may_be_for_any_day_of_it(
+    engine: sa.Engine, total: int, said: str
+) -> None:
+    """What was freed later in the month may have come after the tally, and may be in it."""
+    recorded(engine, NOVEMBER + tally(when="2025-12", total=total))
+    (row,) = asked(engine).rows
+    assert (row["derived_low"], row["derived_high"]) == (31, 154)
+    assert row["verdict"].split()[0] == said

@@ -5,7 +5,7 @@ Takes a question's parameters as people write them; hands on an Answer and plain
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,7 @@ from ledger.values.country import read_country
 from ledger.values.day import read_day
 
 Row = dict[str, Any]
-AsOf = int | str | datetime | None
+AsOf = int | str | date | datetime | None
 """A position, a time (ISO, UTC) up to which events were recorded, or None: all of them."""
 
 _RECORDED_AT = sa.select(tables.events.c.recorded_at).where(
@@ -100,6 +100,10 @@ def position_at(connection: sa.Connection, as_of: AsOf) -> int | None:
         as_of = int(as_of)
     if isinstance(as_of, int):
         return _position(connection, as_of)
+    if not isinstance(as_of, str | datetime):
+        if not isinstance(as_of, date):
+            raise BadValue(as_of, WANTED_AS_OF)
+        as_of = as_of.isoformat()
     moment = _end_of(as_of)
     low, high = 0, read_head(connection).size
     while low < high:

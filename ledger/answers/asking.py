@@ -16,7 +16,7 @@ from ledger.answers.registry import Question
 from ledger.errors import BadValue, CouldNot
 from ledger.projections.projection import Projection
 from ledger.store.read import read_head
-from ledger.values.country import read_country
+from ledger.values.country import is_country
 
 
 def ask(connection: sa.Connection, question: Question, **parameters: Any) -> Answer:
@@ -27,6 +27,7 @@ def ask(connection: sa.Connection, question: Question, **parameters: Any) -> Ans
     as_of = checked(
         connection, question.projections, question.party, parameters.get("state"),
         parameters.get("since"), parameters.get("until"), parameters.get("as_of"),
+        parameters.get("valid_at"),
     )
     answer = question.answer(connection, **{**parameters, "as_of": as_of})
     late = 0 if as_of is not None else most_behind(connection, question.projections)
@@ -41,17 +42,18 @@ def checked(
     since: str | None,
     until: str | None,
     as_of: AsOf,
+    valid_at: str | None = None,
 ) -> int | None:
     """Return the position that is asked about; None: all that was taken in.
 
-    Raises BadValue for a state that is neither a country nor in the column `party`, for days in the
-    wrong order and for what is no position of this ledger; NotFound where a projection was never
-    built; CouldNot where one has not taken in the position.
+    Raises BadValue for a state that is neither a country nor in the column `party`, for days that
+    are open or in the wrong order, and for what is no position of this ledger; NotFound where a
+    projection was never built; CouldNot where one has not taken in the position.
     """
     if state is not None and party is not None:
         _check_party(connection, party, state)
-    if since is not None and until is not None:
-        _check_days(since, until)
+    for last in (until, valid_at):
+        _check_days(since, last)
     position = position_at(connection, as_of)
     if position is not None:
         for projection in projections:
@@ -76,16 +78,17 @@ def check_taken_in(connection: sa.Connection, projection: Projection, position: 
 
 
 def _check_party(connection: sa.Connection, party: sa.Column[Any], state: str) -> None:
-    try:
-        read_country(state)
-    except BadValue:
-        known = sa.select(party).where(party == state).limit(1)
-        if connection.execute(known).first() is None:
-            wanted = "a country's name or ISO code (in capitals), or an organisation on record here"
-            raise BadValue(state, wanted) from None
+    known = sa.select(party).where(party == state).limit(1)
+    if not is_country(state) and connection.execute(known).first() is None:
+        wanted = "a country's name or ISO code (in capitals), or an organisation on record here"
+        raise BadValue(state, wanted)
 
 
-def _check_days(since: str, until: str) -> None:
+def _check_days(since: str | None, until: str | None) -> None:
     first, last = first_day(since), last_day(until)
+    if since is not None and first is None:
+        raise BadValue(since, "a first day: this one is open")
+    if until is not None and last is None:
+        raise BadValue(until, "a last day: this one is open")
     if first is not None and last is not None and first > last:
         raise BadValue(f"since {since} until {until}", "a first day that is not after the last")

@@ -26,7 +26,8 @@ from ledger.projections.projection import standing_at
 
 COUNTING = (
     "live reports of one type and stage are compared with each other; "
-    "positions are those of the reports that cannot all hold"
+    "positions are those of the reports that cannot all hold; what merged developments "
+    "contradict each other in is told by the answer that adds them up"
 )
 ASSUMPTIONS = ("a person has one citizenship unless a report names more for that person",)
 

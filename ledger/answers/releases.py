@@ -34,7 +34,9 @@ OPEN = ""
 COUNTING = (
     "releases, not persons: whoever is freed twice counts twice; "
     "gross: a release that was undone later still counts; "
-    "a person with two citizenships counts under each and once in the total"
+    "a person with two citizenships counts under each and once in the total; "
+    "where reports differ on who freed them, the one that the first live report names counts; "
+    "merged developments count once, for each of their states that is asked for"
 )
 ASSUMPTIONS = (
     "a person has one citizenship unless a report names more for that person",

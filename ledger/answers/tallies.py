@@ -41,7 +41,8 @@ COUNTING = (
     "else short by (over by) at least as many as the ledger has too few (too many)"
 )
 ASSUMPTIONS = (
-    "a tally since a month or year begins with its first day",
+    "a tally since a month or year begins with its first day; one for a month may be for any day "
+    "of it",
     "only totals of people released since a stated day, of no stated category, are comparable",
     "developments that nobody merged are different ones",
 )
@@ -93,7 +94,9 @@ def _reached(connection: sa.Connection, as_of: int | None) -> int:
 
 def _standing(scope: Row, reached: int) -> sa.Select[Any]:
     c = table.c
-    columns = (c.report, c.state, c.publisher, c.since, c.valid_until, c.low, c.high)
+    columns = (
+        c.report, c.state, c.publisher, c.since, c.valid_from, c.valid_until, c.low, c.high
+    )
     query = sa.select(*columns, _IS_COMPARABLE).where(standing_at(table, reached))
     if "state" in scope:
         query = query.where(c.state == scope["state"])
@@ -116,13 +119,16 @@ _IS_COMPARABLE = sa.case(
 
 
 def _compared(tally: Sequence[Any], releases: Mapping[str, Windows]) -> Row:
-    report, state, publisher, since, until, low, high, is_comparable = tally
+    report, state, publisher, since, first, until, low, high, is_comparable = tally
     least = most = None
     streams: Sequence[str] = []
     said = NOT_COMPARABLE
     if is_comparable:
         theirs = releases[state]
-        least, most = derived = theirs.bounds(since, until)
+        # A tally for a month may be for its first day as well as for its last.
+        least = theirs.bounds(since, first)[0] if first is not None and first >= since else 0
+        most = theirs.bounds(since, until)[1]
+        derived = least, most
         streams = theirs.streams(since, until)
         said = verdict((low, high), derived)
     return {

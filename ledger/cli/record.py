@@ -280,6 +280,8 @@ def _print_outcome(
         for remark in refusal.remarks
     ]
     notes = [_diagnostic("note", remark) for remark in outcome.flags]
+    if outcome.superseded:
+        notes.append(Diagnostic("note", _superseded(outcome.superseded)))
     for remarks in (refusals, notes):
         for remark in remarks[:COMPLAINTS_SHOWN]:
             say(str(remark))
@@ -300,6 +302,18 @@ def _print_outcome(
 
 def _diagnostic(level: str, remark: Remark) -> Diagnostic:
     return Diagnostic(level, remark.message, remark.line, remark.field or None)
+
+
+def _superseded(positions: list[int]) -> str:
+    """Return what whoever repeats a decision must know: it is not taken again."""
+    several = len(positions) > 1
+    stand, do = ("positions", "do") if several else ("position", "does")
+    named = ", ".join(map(str, positions[:COMPLAINTS_SHOWN]))
+    more = ", …" if len(positions) > COMPLAINTS_SHOWN else ""
+    return (
+        f"what is recorded already at {stand} {named}{more} was withdrawn, replaced or ranked anew "
+        f"since and {do} not count; to decide so again, say it in other words (another reason)"
+    )
 
 
 def _outcome_in_words(outcome: Outcome) -> str:

@@ -8,7 +8,13 @@ from collections.abc import Callable, Iterable
 
 import sqlalchemy as sa
 
-from ledger.developments import Development, check_may_follow, check_one_family, evolve
+from ledger.developments import (
+    Development,
+    check_may_follow,
+    check_one_family,
+    evolve,
+    still_holds,
+)
 from ledger.encoding import canonical, compose, encode, says_the_same
 from ledger.errors import BadReport, Complaint, IdConflict, MayNotFollow, WrongExpectedVersion
 from ledger.events import Data, NewEvent, RecordedEvent
@@ -84,15 +90,15 @@ class Desk:
         for name, events in read_streams(self._connection, named - self._streams.keys()).items():
             self._streams[name] = Stream(name, events)
 
-    def take(self, candidate: Candidate) -> bool:
-        """Accept the candidate, or return False where it is recorded already.
+    def take(self, candidate: Candidate) -> int | None:
+        """Accept the candidate, or return the position at which it is recorded already.
 
         Raises BadReport, MayNotFollow, IdConflict, WrongExpectedVersion, EntryTooLarge.
         """
         name = candidate.stream or self._stream_of(candidate.data["position"])
         stream = self._stream(name)
-        if self._is_recorded(candidate, stream):
-            return False
+        if (position := self._recorded_at(candidate, stream)) is not None:
+            return position
         self._check(candidate, stream)
         event = compose(
             candidate.kind.type,
@@ -106,7 +112,12 @@ class Desk:
         # Here, where the report can still be named; the time is as long as the one it will have.
         encode(event, stream.development.stream_version + 1, MOMENT, self._recorded_by)
         self._join(event, candidate.data, stream)
-        return True
+        return None
+
+    def still_holds(self, candidate: Candidate, position: int) -> bool:
+        """Return whether what is recorded already is still what counts."""
+        now = self._stream(self._stream_at[position]).development
+        return still_holds(now, position, candidate.kind.type, candidate.data)
 
     def close(self) -> list[Receipt]:
         """Append what was accepted since the last close and return the receipts."""
@@ -129,18 +140,22 @@ class Desk:
             raise BadReport([Complaint("position", why)])
         return self._stream_at[position]
 
-    def _is_recorded(self, candidate: Candidate, stream: Stream) -> bool:
+    def _recorded_at(self, candidate: Candidate, stream: Stream) -> int | None:
         """With an id the id decides, otherwise the content."""
         if candidate.id is None:
-            return stream.position_of(candidate.kind.type, candidate.data) is not None
+            position = stream.position_of(candidate.kind.type, candidate.data)
+            if position is not None:
+                self._stream_at[position] = stream.development.stream
+            return position
         recorded = self._by_id.get(candidate.id)
         if recorded is None:
-            return False
+            return None
         where = (recorded.stream, recorded.type)
         if where == (stream.development.stream, candidate.kind.type) and says_the_same(
             recorded, candidate.data
         ):
-            return True
+            self._stream_at[recorded.position] = recorded.stream
+            return recorded.position
         raise IdConflict(candidate.id, recorded.position)
 
     def _check(self, candidate: Candidate, stream: Stream) -> None:

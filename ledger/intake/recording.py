@@ -76,6 +76,8 @@ class Outcome:
     seen: int = 0
     recorded: list[Receipt] = field(default_factory=list)
     already: int = 0
+    superseded: list[int] = field(default_factory=list)
+    """Positions of those recorded already that were withdrawn, replaced or ranked anew since."""
     refusals: list[Refusal] = field(default_factory=list)
     flags: list[Remark] = field(default_factory=list)
     """What is odd about the reports in `recorded`; nothing of it stands in the ledger."""
@@ -132,20 +134,24 @@ def _take_in(desk: Desk, chunk: list[Draft | BadDraft], outcome: Outcome) -> Non
         except BadReport as refusal:
             outcome.refusals.append(Refusal(refusal.complaints, draft))
     desk.open([candidate for _, candidate in composed])
-    taken = []
+    taken, again = [], []
     for draft, candidate in composed:
         try:
-            is_new = desk.take(candidate)
+            position = desk.take(candidate)
         except BadReport as refusal:
             outcome.refusals.append(Refusal(refusal.complaints, draft))
         except LedgerError as refusal:
             outcome.refusals.append(Refusal((Complaint("", str(refusal)),), draft))
         else:
-            outcome.already += not is_new
-            taken += [(draft, candidate)] if is_new else []
+            if position is None:
+                taken.append((draft, candidate))
+            else:
+                outcome.already += 1
+                again.append((candidate, position))
     outcome.refusals.sort(key=lambda refusal: refusal.line)
     receipts = desk.close()
     outcome.recorded += receipts
+    outcome.superseded += [at for candidate, at in again if not desk.still_holds(candidate, at)]
     for (draft, candidate), receipt in zip(taken, receipts, strict=True):
         odd = oddities(candidate.kind, candidate.data, receipt.recorded_at)
         outcome.flags += _remarks(draft, odd)

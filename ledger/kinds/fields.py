@@ -16,7 +16,7 @@ from marshmallow import ValidationError, fields
 
 from ledger.errors import BadValue
 from ledger.kinds.quick import Check, Lines, Use, compiled, indented, unless
-from ledger.values.country import CODES, read_country
+from ledger.values.country import CODES, is_country, read_country
 from ledger.values.day import read_day
 from ledger.values.quantity import LIMIT, RELATIONS, Quantity, between, check_whole, read_quantity
 
@@ -222,11 +222,25 @@ class Citizenship(CountryField):
     extra = (FOREIGN,)
 
 
+class Organisation(Text):
+    """An organisation's name; that of a country is none: nobody stands for a state by its name."""
+
+    def read(self, value: Any) -> str:
+        name = super().read(value)
+        if is_country(name):
+            raise BadValue(name, f"an organisation; the country is written without: {name}")
+        return name
+
+    def quick(self, it: str, use: Use) -> Lines:
+        yield from super().quick(it, use)
+        yield unless(f"not {use(is_country)}({it})")
+
+
 class PartyField(Field):
     """A state (by name or code) or `{organisation: name}`."""
 
     _country = CountryField("a country")
-    _organisation = Text("an organisation's name", limit=200)
+    _organisation = Organisation("an organisation's name", limit=200)
 
     def read(self, value: Any) -> dict[str, Any]:
         if isinstance(value, dict) and set(value) == {"organisation"}:

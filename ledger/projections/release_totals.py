@@ -190,14 +190,20 @@ class ReleaseTotals:
 
     @cached_property
     def _walk(self) -> sa.CTE:
-        """Each of their developments that is merged, with every one that it is the same as."""
-        merge, their = release_merges.c, self._theirs.c
+        """Each of their developments that is merged, with every one that it is the same as.
+
+        One that is asked about by name may have no row of its own at this stage.
+        """
+        merge, their, named = release_merges.c, self._theirs.c, self.scope.development
         stands = standing_at(release_merges, self.scope.as_of)
-        walk = (
-            sa.select(their.stream, their.stream.label("reached"))
-            .where(their.merged)
-            .cte("walk", recursive=True)
-        )
+        seed = sa.select(their.stream, their.stream.label("reached")).where(their.merged)
+        if named is not None and self.scope.state is None:
+            forth = sa.select(merge.stream, merge.stream.label("reached")).where(
+                merge.stream == named, stands
+            )
+            back = sa.select(merge.same_as, merge.same_as).where(merge.same_as == named, stands)
+            seed = sa.select(forth.union(back).subquery("seed"))
+        walk = seed.cte("walk", recursive=True)
         ahead = sa.case((merge.stream == walk.c.reached, merge.same_as), else_=merge.stream)
         touches = (merge.stream == walk.c.reached) | (merge.same_as == walk.c.reached)
         step = sa.select(walk.c.stream, ahead).join_from(walk, release_merges, touches)

@@ -82,13 +82,17 @@ def claim(report: Report) -> Claim:
     """Return what one report says about how many, for `bounds`.
 
     People brought to a country bind the total from below, and so does a citizenship's share of
-    them: that is what the numbers support; from above they bind only what they state.
+    them: that is what the numbers support; from above they bind only what they state. So do people
+    of unknown citizenship, who are none of those listed under any one.
     """
     data = report.data
     shares = _shares(data["citizenships"])
     foreign = shares.pop(FOREIGN, UNSTATED)
     unknown = shares.pop(UNKNOWN, None)  # they may be anybody's citizens, so no list is complete
     total = _bounds(data["total"])
+    if unknown is not None:  # and none of any citizenship that is listed
+        least = unknown.low + max([share.low for share in shares.values()], default=0)
+        total = Bounds(max(total.low, least), total.high)
     if data["destinations"]:
         brought = sum(_bounds(line["count"]).low for line in data["destinations"])
         total = Bounds(max(total.low, brought), total.high)

@@ -14,7 +14,7 @@ Belarus in FIPS 10-4), so whoever imports such data translates its codes first.
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from ledger.errors import BadValue
@@ -48,6 +48,16 @@ def read_country(text: str) -> Country:
     if len(codes) != 1:
         raise BadValue(text, " or ".join(f"{code} ({_NAMES[code]})" for code in codes) or _WANTED)
     return Country(codes[0], text)
+
+
+@lru_cache(maxsize=10_000)  # names of organisations are asked about again and again
+def is_country(text: str) -> bool:
+    """Return whether the text names one country, as `read_country` reads it."""
+    try:
+        read_country(text)
+    except BadValue:
+        return False
+    return True
 
 
 def name_of(code: str) -> str:
