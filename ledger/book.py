@@ -23,6 +23,7 @@ from ledger.answers.registry import QUESTIONS, Question
 from ledger.errors import CouldNot, NotRecorded
 from ledger.intake.reading import Draft, Drafts, read_reports
 from ledger.intake.recording import Outcome, Writer, record
+from ledger.kinds.fields import WHO
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import Run, catch_up, rebuild_all
 from ledger.store.connect import Connectable, file_of, place_of, reading
@@ -83,8 +84,11 @@ def workers() -> int:
 
 
 def writer(name: str) -> Writer:
-    """Return a writer of that name with the real clock, fresh ids and fresh salts."""
-    return Writer(name, now, new_id, new_salt)
+    """Return a writer of that name with the real clock, fresh ids and fresh salts.
+
+    Raises BadValue for what is no name: it stands in every entry, for ever.
+    """
+    return Writer(WHO.read(name), now, new_id, new_salt)
 
 
 def open_ledger(url: str, *, create: bool = False) -> sa.Engine:
@@ -146,6 +150,8 @@ class Book:
         if isinstance(reports, Path):
             with reports.open("rb") as file:
                 return self._recorded(read_reports(file), by, keep_going, dry_run)
+        if isinstance(reports, Mapping):
+            reports = [reports]
         drafts = (Draft(number, dict(fields)) for number, fields in enumerate(reports, start=1))
         return self._recorded(drafts, by, keep_going, dry_run)
 

@@ -13,10 +13,11 @@ from ledger.events import Data, RecordedEvent
 from ledger.kinds.registry import KINDS
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Report:
     """One source's statement as it stands now; the same object for as long as it stands so.
 
+    Told apart by identity, so that what is worked out from a report can be kept by it.
     Never changed. It is not declared frozen, nor is Development: every event that is folded makes
     one of each, and frozen they take three times as long.
     """
@@ -25,8 +26,6 @@ class Report:
     type: str
     data: Data
     rank: str = "normal"
-
-    __hash__ = object.__hash__  # data has none; what is worked out from a report can be kept by it
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +82,6 @@ class Part(NamedTuple):
     """The report's position, or the stage; empty for a type and for ties."""
     now: Report | Live | Development | None
     """What it is; None where there is no such report any more."""
-
-
-def parts(development: Development) -> list[Part]:
-    """Return all parts of a development."""
-    return changed_parts(Development(development.stream), development)
 
 
 def changed_parts(before: Development, after: Development) -> list[Part]:

@@ -106,7 +106,7 @@ def fold_streams(
 
 @contextmanager
 def no_collections() -> Iterator[None]:
-    """Look for no cycles of garbage meanwhile; also a decorator.
+    """Look for no cycles of garbage meanwhile, in the whole process; also a decorator.
 
     A fold and an answer make none, and their many rows would set off a look at everything in the
     process: a third of the time of a fold, more than that of a large answer.

@@ -2,10 +2,11 @@
 
 Takes events; hands on rows of answer tables. For every number of first events it reads that many
 from the start, asks what stands, and compares that with what stood before. Of the ledger it uses
-the question alone (`Projection.rows`), neither the fold of developments nor that of projections.
+the question alone (what a projection says of a part), neither the fold of developments, nor which
+parts an event changes, nor the fold of projections.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ledger.developments import Development, Report
@@ -62,8 +63,30 @@ def said(
     }
     return {
         (table, frozenset({**dict(zip(keys[table], key, strict=True)), **values}.items()))
-        for (table, key), values in projection.rows(standing(stream, events)).items()
+        for (table, key), values in asked(projection, standing(stream, events))
     }
+
+
+def asked(
+    projection: Projection, development: Development
+) -> Iterator[tuple[tuple[str, tuple[str, ...]], Mapping[str, Any]]]:
+    """Yield all that the projection says of a development, asked part by part."""
+    heeded = [
+        report for report in development.reports.values()
+        if projection.reports is None or report.type in projection.reports
+    ]
+    if projection.of_ties is not None:
+        yield from projection.of_ties(development).items()
+    for report in heeded:
+        if projection.of_report is not None:
+            yield from projection.of_report(report).items()
+    if projection.of_step is not None:
+        for step in {(report.type, report.data.get("stage")) for report in heeded}:
+            alike = [r for r in heeded if (r.type, r.data.get("stage")) == step]
+            yield from projection.of_step(tuple(alike)).items()
+    if projection.of_type is not None:
+        for type in {report.type for report in heeded}:
+            yield from projection.of_type(tuple(r for r in heeded if r.type == type)).items()
 
 
 def in_columns(

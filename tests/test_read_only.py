@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command_line import data_of, run, signed_folder
+from command_line import closing, data_of, run, signed_folder
 
+from ledger.errors import CouldNot
 from ledger.examples import shipped
+from ledger.store.connect import connect, reading
+from ledger.store.read import read_head
 
 VERIFY = ("audit", "verify", "--vkey", "vkey")
 
@@ -32,6 +35,22 @@ def test_copy_is_verified(copy: Path, tmp_path: Path) -> None:
     given = shipped.example("wider")
     assert "readonly database" in run("record", "-", "--by", "ben", given=given, code=4).output
     assert sorted(copy.iterdir()) == before
+
+
+def test_what_is_no_copy_is_found_out(copy: Path) -> None:
+    """What was read while somebody wrote is not handed on; asked again, it is read as it is now."""
+    engine = connect("ledger.db")
+
+
+    def while_written() -> int:
+        with reading(engine) as connection, closing("ledger.db") as database:
+            database.execute("PRAGMA user_version = 7")
+            return read_head(connection).size
+
+    with pytest.raises(CouldNot, match="written to meanwhile"):
+        while_written()
+    with reading(engine) as connection:
+        assert read_head(connection).size == 13
 
 
 def test_copy_without_its_log_is_not_read(copy: Path) -> None:

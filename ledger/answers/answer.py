@@ -3,6 +3,7 @@
 Takes a question's parameters as people write them; hands on an Answer and plain SQL values.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -30,6 +31,7 @@ _RECORDED_AT = sa.select(tables.events.c.recorded_at).where(
 _HAS_STREAM = sa.select(tables.events.c.position).where(
     tables.events.c.stream == sa.bindparam("stream")
 ).limit(1)
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 WANTED_AS_OF = "a position, or a time in UTC such as 2025-12-13 or 2025-12-13T18:00:00Z"
 
 
@@ -50,8 +52,9 @@ class Answer:
     """Each disputed development with the positions of the reports that disagree."""
     further: Row = field(default_factory=dict)
     """What else belongs to this answer, by name."""
-    behind: int = 0
-    """Events that were recorded and that the tables behind it have not taken in yet."""
+    behind: int | None = None
+    """Events that were recorded and that the tables behind it have not taken in yet; None where
+    nobody looked (`asking.ask` does)."""
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
@@ -96,7 +99,7 @@ def position_at(connection: sa.Connection, as_of: AsOf) -> int | None:
     """
     if as_of is None:
         return None
-    if isinstance(as_of, str) and as_of.isascii() and as_of.removeprefix("-").isdigit():
+    if isinstance(as_of, str) and _NUMBER.fullmatch(as_of):
         as_of = int(as_of)
     if isinstance(as_of, int):
         return _position(connection, as_of)
@@ -117,7 +120,7 @@ def position_at(connection: sa.Connection, as_of: AsOf) -> int | None:
 
 def is_to_come(as_of: str, now: datetime) -> bool:
     """Return whether it is a time that is not over yet, so that more may be recorded by then."""
-    return not as_of.isdigit() and _end_of(as_of) > format_time(now)
+    return not _NUMBER.fullmatch(as_of) and _end_of(as_of) > format_time(now)
 
 
 def stream_name(connection: sa.Connection, development: str | None) -> str | None:

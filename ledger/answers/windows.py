@@ -11,11 +11,10 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
-from ledger.projections.courses import EVER
 from ledger.projections.release_sums import Span
 
-NEVER = ""
-"""Stands for an open first day."""
+NEVER, OPEN_END = "", "~"
+"""Stand for an open first and an open last day: before and after every day that can be asked for."""
 
 
 class Days(NamedTuple):
@@ -24,7 +23,7 @@ class Days(NamedTuple):
     first: str
     """The earliest day; `NEVER`: open."""
     last: str
-    """The latest day; `EVER`: open."""
+    """The latest day; `OPEN_END`: open."""
     low: int
     high: int
     unbounded: bool
@@ -140,7 +139,7 @@ class _Long:
 
 def _days(span: Span) -> Days:
     high = 0 if span.high is None else int(span.high)
-    return Days(span.first or NEVER, span.last or EVER, int(span.low), high, span.high is None,
+    return Days(span.first or NEVER, span.last or OPEN_END, int(span.low), high, span.high is None,
                 span.streams)
 
 

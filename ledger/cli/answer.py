@@ -208,7 +208,7 @@ def _csv_cell(value: Any) -> object:
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def remarks_on(behind: int, as_of: str | None) -> list[Diagnostic]:
+def remarks_on(behind: int | None, as_of: str | None) -> list[Diagnostic]:
     """Return what must be said beside an answer: that it lacks events, or will change."""
     remarks = []
     if behind:

@@ -42,7 +42,7 @@ from ledger.errors import BadFile, BadValue, CouldNot, LedgerError, shown
 from ledger.intake import recording
 from ledger.intake.reading import read_reports
 from ledger.intake.recording import OnProgress, Outcome, Refusal, Remark
-from ledger.kinds.fields import Text
+from ledger.kinds.fields import WHO
 from ledger.kinds.registry import kind_named
 from ledger.store.connect import reading
 from ledger.store.read import with_ids
@@ -91,7 +91,7 @@ def _print_template(context: click.Context, _: click.Parameter, name: str | None
 def recorder(context: click.Context, _: click.Parameter, given: str | None) -> str:
     """Return who records: the option, the variable, or the login name."""
     try:
-        return Text("who records").read(getpass.getuser() if given is None else given)
+        return WHO.read(getpass.getuser() if given is None else given)
     except BadValue as refusal:
         raise click.BadParameter(str(refusal)) from None
     except (OSError, KeyError):  # a user without a name, as in a container

@@ -92,6 +92,7 @@ class Text(Field):
 
 
 _WORDS = Text("the source's words", limit=200)
+WHO = Text("who records", limit=200)
 
 
 class Pattern(Text):

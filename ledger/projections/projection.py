@@ -20,10 +20,8 @@ from ledger.developments import (
     TYPE,
     Development,
     Live,
-    Part,
     Report,
     changed_parts,
-    parts,
 )
 from ledger.errors import LedgerError
 from ledger.events import RecordedEvent
@@ -53,7 +51,7 @@ _ALWAYS = ("stream", "position_from", "position_until")
 class Projection:
     """One question, the tables that hold its answer, and the fold that fills them.
 
-    A change of `rows` or of the tables asks for a new `version`, which is rebuilt from zero.
+    A change of the functions or of the tables asks for a new `version`, which is built from zero.
     """
 
     name: str
@@ -73,26 +71,14 @@ class Projection:
     of_ties: Callable[[Development], Said] | None = None
     """What they hold for a development's links and merges; pure."""
 
-    def of(self, part: Part) -> Said:
-        """Return what the tables hold for one part of a development."""
-        of_part = self.rows_of.get(part.what)
-        heeded = self.reports is None or part.what == TIES or part.type in self.reports
-        return of_part(part.now) if of_part and heeded and part.now is not None else {}
-
-    @property
-    def rows_of(self) -> Mapping[str, Callable[[Any], Said]]:
-        """The functions, as far as there are, by what they are about."""
-        every = {
+    def asked(self, what: str, type: str) -> Callable[[Any], Said] | None:
+        """Return the function that says what the tables hold for such parts; None: nothing."""
+        if what != TIES and self.reports is not None and type not in self.reports:
+            return None
+        every: dict[str, Callable[[Any], Said] | None] = {
             REPORT: self.of_report, STEP: self.of_step, TYPE: self.of_type, TIES: self.of_ties
         }
-        return {what: of_part for what, of_part in every.items() if of_part is not None}
-
-    def rows(self, development: Development) -> Said:
-        """Return all that the tables hold for one development, as it stands."""
-        said: dict[Place, Values] = {}
-        for part in parts(development):
-            said.update(self.of(part))
-        return said
+        return every[what]
 
 
 def answer_table(
@@ -140,11 +126,7 @@ class Fold:
         """By projection: the first event that it cannot apply."""
         self._projections = tuple(projections)
         self._asked = {
-            (what, type): [
-                (p, p.rows_of[what])
-                for p in projections
-                if what in p.rows_of and (what == TIES or p.reports is None or type in p.reports)
-            ]
+            (what, type): [(p, of) for p in projections if (of := p.asked(what, type)) is not None]
             for what in (REPORT, STEP, TYPE, TIES)
             for type in ("", *KINDS)
         }

@@ -289,7 +289,11 @@ def totals_of(scope: Scope) -> tuple[ReleaseTotals, dict[str, Any]]:
 @lru_cache(maxsize=64)
 def _totals(given: tuple[str, ...]) -> ReleaseTotals:
     form: Any = dict.fromkeys(given, "")
-    return ReleaseTotals(Scope(**form))
+    totals = ReleaseTotals(Scope(**form))
+    for name, part in vars(ReleaseTotals).items():
+        if isinstance(part, cached_property):
+            getattr(totals, name)  # all of them now: threads share them, and nothing locks them
+    return totals
 
 
 def _parameter(name: str, scope: Scope) -> Any:

@@ -28,6 +28,7 @@ SCAN_CACHE_KIB = 4_096
 """Pages that it keeps while it reads each but once."""
 
 _PURPOSE = "ledger_purpose"
+_FROZEN = "ledger_frozen"
 _APPEND, _CHANGE, _READ = "append", "change", "read"
 
 Connectable = sa.Engine | sa.Connection
@@ -112,6 +113,8 @@ def _transaction(database: Connectable, purpose: str) -> Iterator[sa.Connection]
                 yield connection
         finally:
             info[_PURPOSE] = before
+            if _FROZEN in info:
+                _check_frozen(connection)
 
 
 def holds_append_lock(connection: sa.Connection) -> bool:
@@ -171,12 +174,16 @@ _BEGIN_ON_POSTGRESQL = {
 }
 
 
-def _open_as_it_may_be(_: Any, __: Any, arguments: list[str], options: dict[str, Any]) -> None:
+def _open_as_it_may_be(
+    _: Any, record: Any, arguments: list[str], options: dict[str, Any]
+) -> None:
     """Let a file be read whose folder cannot be written, where SQLite's log could not be opened.
 
-    Sound for a copy that nobody writes to, with nothing in a log beside it. Raises CouldNot where
-    there is something, and not the index that its writer keeps of it.
+    Sound as long as nobody else writes to it, which each transaction looks at again when it ends.
+    Raises CouldNot where there is something in a log beside it, and not the index of it that its
+    writer keeps.
     """
+    record.info.pop(_FROZEN, None)
     file = Path(arguments[0])
     if options.get("uri") or not file.is_file() or os.access(file.parent, os.W_OK):
         return
@@ -184,9 +191,25 @@ def _open_as_it_may_be(_: Any, __: Any, arguments: list[str], options: dict[str,
     if not log.exists() or not log.stat().st_size:
         arguments[0] = f"{file.absolute().as_uri()}?mode=ro&immutable=1"
         options["uri"] = True
+        record.info[_FROZEN] = file, _looks(file)
     elif not index.exists():
         why = f"{log.name} belongs to it, and takes a folder that can be written: copy both there"
         raise CouldNot(f"read {file}", why)
+
+
+def _check_frozen(connection: sa.Connection) -> None:
+    """Raise CouldNot where somebody wrote to a file that was taken for a copy."""
+    file, before = connection.info[_FROZEN]
+    if _looks(file) != before:
+        connection.invalidate()
+        why = "it was written to meanwhile, and its folder cannot be written; ask again, or copy it"
+        raise CouldNot(f"read {file}", why)
+
+
+def _looks(file: Path) -> tuple[int, ...]:
+    log = file.with_name(file.name + "-wal")
+    now = file.stat()
+    return now.st_size, now.st_mtime_ns, now.st_ino, log.stat().st_size if log.exists() else 0
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
