@@ -13,11 +13,10 @@ from ledger.events import Data, RecordedEvent
 from ledger.kinds.registry import KINDS
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True)
 class Report:
     """One source's statement as it stands now; the same object for as long as it stands so.
 
-    Told apart by identity, so that what is worked out from a report can be kept by it.
     Never changed. It is not declared frozen, nor is Development: every event that is folded makes
     one of each, and frozen they take three times as long.
     """
@@ -26,6 +25,8 @@ class Report:
     type: str
     data: Data
     rank: str = "normal"
+
+    __hash__ = object.__hash__  # data has none; what is worked out from a report can be kept by it
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from sqlalchemy import exc
 
 import ledger
 from ledger.book import Book, new_id
-from ledger.errors import NotRecorded
+from ledger.errors import BadValue, NotRecorded
 from ledger.intake.recording import Outcome
 from ledger.store.append import append
 from ledger.store.connect import changing, holds_append_lock, reading, writing
@@ -191,3 +191,12 @@ def test_a_lost_server(postgres_database: str) -> None:
         assert record_one(same, 2).written
     assert size_of(book) == 2
     book.engine.dispose()
+
+
+@pytest.mark.parametrize("name", [None, 7, 1.5, True, "", " ", "a\nb" * 100, {"name": "anna"}])
+def test_who_records_has_a_name(engine: sa.Engine, name: Any) -> None:
+    """What is no name is refused before anything is recorded: it would stand there for ever."""
+    book = Book(engine)
+    with pytest.raises(BadValue):
+        book.record([report(1)], by=name)
+    assert book.record([report(1)], by="anna").recorded[0].position == 1

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, overload
 from ledger.projections.release_sums import Span
 
 NEVER, OPEN_END = "", "~"
-"""Stand for an open first and an open last day: before and after every day that can be asked for."""
+"""Stand for an open first and an open last day: before and after every day that is asked for."""
 
 
 class Days(NamedTuple):
