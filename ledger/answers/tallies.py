@@ -125,9 +125,9 @@ def _compared(tally: Sequence[Any], releases: Mapping[str, Windows]) -> Row:
     said = NOT_COMPARABLE
     if is_comparable:
         theirs = releases[state]
-        # A tally for a month may be for its first day as well as for its last.
-        least = theirs.bounds(since, first)[0] if first is not None and first >= since else 0
-        most = theirs.bounds(since, until)[1]
+        least, most = theirs.bounds(since, until)
+        if first != until:  # one for a month may be for its first day as well as for its last
+            least = theirs.bounds(since, first)[0] if first is not None and first >= since else 0
         derived = least, most
         streams = theirs.streams(since, until)
         said = verdict((low, high), derived)
