@@ -39,8 +39,8 @@ def test_copy_is_verified(copy: Path, tmp_path: Path) -> None:
 
 def test_what_is_no_copy_is_found_out(copy: Path) -> None:
     """What was read while somebody wrote is not handed on; asked again, it is read as it is now."""
+    copy.chmod(0o755)  # for others it can
     engine = connect("ledger.db")
-
 
     def while_written() -> int:
         with reading(engine) as connection, closing("ledger.db") as database:
