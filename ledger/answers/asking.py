@@ -24,11 +24,9 @@ def ask(connection: sa.Connection, question: Question, **parameters: Any) -> Ans
 
     Raises what the question's own function raises, and what `checked` does.
     """
-    as_of = checked(
-        connection, question.projections, question.party, parameters.get("state"),
-        parameters.get("since"), parameters.get("until"), parameters.get("as_of"),
-        parameters.get("valid_at"),
-    )
+    names = ("state", "since", "until", "valid_at", "as_of")
+    scope = {name: parameters.get(name) for name in names}
+    as_of = checked(connection, question.projections, question.party, **scope)
     answer = question.answer(connection, **{**parameters, "as_of": as_of})
     late = 0 if as_of is not None else most_behind(connection, question.projections)
     return replace(answer, behind=late)
@@ -38,11 +36,12 @@ def checked(
     connection: sa.Connection,
     projections: Sequence[Projection],
     party: sa.Column[Any] | None,
-    state: str | None,
-    since: str | None,
-    until: str | None,
-    as_of: AsOf,
+    *,
+    state: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
     valid_at: str | None = None,
+    as_of: AsOf = None,
 ) -> int | None:
     """Return the position that is asked about; None: all that was taken in.
 

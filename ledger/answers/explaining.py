@@ -74,7 +74,9 @@ def explain_releases(
     """
     code = None if citizenship is None else read_country(citizenship).code
     party = releases_table.c.released_by
-    position = checked(connection, [RELEASES], party, state, since, until, as_of)
+    position = checked(
+        connection, [RELEASES], party, state=state, since=since, until=until, as_of=as_of
+    )
     if position is None:  # what the tables hold, and not a report that they have not taken in
         position = read_head(connection).size - behind(connection, RELEASES)
     scope = Scope(state_code(state), first_day(since), last_day(until), stage, position)

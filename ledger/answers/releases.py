@@ -20,6 +20,7 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
+from ledger.answers.windows import NEVER
 from ledger.errors import BadValue
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
@@ -28,8 +29,6 @@ from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES
 
 BY = ("citizenship", "state", "day")
-OPEN = ""
-"""Stands for a first day that nobody states."""
 
 COUNTING = (
     "releases, not persons: whoever is freed twice counts twice; "
@@ -126,11 +125,11 @@ def _by_state(found: RolledUp, scope: Scope) -> list[Row]:
 def _by_day(found: RolledUp, scope: Scope) -> list[Row]:
     """Return the running total: a release counts as at most from its earliest day on, as at least
     from its latest; one that may have begun earlier counts from the first day asked for."""
-    since = scope.since or OPEN
+    since = scope.since or NEVER
     begins: dict[str, list[Sum]] = {}
     ends: dict[str, int] = {}
     for span in found.rows:
-        begins.setdefault(max(span.key or OPEN, since), []).append(span)
+        begins.setdefault(max(span.key or NEVER, since), []).append(span)
         if span.until is not None:
             ends[span.until] = ends.get(span.until, 0) + int(span.low)
     rows: list[Row] = []
@@ -142,7 +141,7 @@ def _by_day(found: RolledUp, scope: Scope) -> list[Row]:
             high = None if high is None or span.high is None else high + int(span.high)
             disputed = disputed or bool(span.disputed)
             developments += span.developments
-        if day != OPEN:
+        if day != NEVER:
             rows.append({"day": day, "low": low, "high": high, "disputed": disputed,
                          "developments": developments})
     return rows

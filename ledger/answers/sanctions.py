@@ -5,7 +5,7 @@ way. Without a day the answer table holds the courses as they are; by a day they
 the reports, in the same way.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import Any
 
@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from ledger.answers.answer import (
     Answer,
     AsOf,
-    Row,
     behind,
     given,
     last_day,
@@ -34,6 +33,12 @@ COUNTING = (
     "`until` is the day from which a later stage counts; "
     "merged developments are listed one by one"
 )
+VALUES = (
+    "named", "target_state", "sender", "measures", "stage", "since", "may_be", "reached",
+    "positions",
+)
+Course = tuple[Any, ...]
+"""Development, target in small letters, way, then VALUES, and the day until which it is so."""
 ASSUMPTIONS = ("reports that name the same target of one development are about the same measures",)
 
 
@@ -55,13 +60,31 @@ def sanctions(
     code = None if state is None else read_country(state).code
     at, day = position_at(connection, as_of), last_day(valid_at)
     stream = stream_name(connection, development)
-    rows = _by_all(connection, code, stream, at) if day is None else [
-        row for row in _by_day(connection, code, stream, at, day) if row["positions"]
-    ]
+    courses: Iterable[Course] = (
+        _by_all(connection, code, stream, at) if day is None
+        else _by_day(connection, code, stream, at, day)
+    )
     return Answer(
         SANCTIONS.question,
         ("development", "target", "way", "stage", "from", "until", "may_be", "reached"),
-        rows,
+        [
+            {
+                "development": development,
+                "target": named,
+                "target_state": target_state,
+                "sender": sender,
+                "way": way,
+                "measures": measures.split(),
+                "stage": stage,
+                "from": since,
+                "until": until,
+                "may_be": may_be,
+                "reached": reached,
+                "positions": [*map(int, positions.split())],
+            }
+            for development, _, way, named, target_state, sender, measures, stage, since, may_be,
+            reached, positions, until in courses
+        ],
         given(state=code, development=stream, valid_at=day, as_of=at),
         COUNTING,
         ASSUMPTIONS,
@@ -70,60 +93,30 @@ def sanctions(
 
 def _by_all(
     connection: sa.Connection, code: str | None, stream: str | None, as_of: int | None
-) -> list[Row]:
+) -> list[Course]:
     """Return the courses by everything that is recorded."""
     c = sanction_courses.c
     query = sa.select(
-        c.stream, c.target, c.way, c.named, c.target_state, c.sender, c.measures, c.stage, c.since,
-        c.may_be, c.reached, c.positions,
+        c.stream, c.target, c.way, *(c[name] for name in VALUES), sa.null()
     ).where(*_asked(sanction_courses, code, stream, as_of))
     with connection.execute(query) as result:
         assert result.cursor is not None
         found = result.cursor.fetchall()  # the driver's tuples: a state has thousands
-    return [
-        {
-            "development": development,
-            "target": named,
-            "target_state": target_state,
-            "sender": sender,
-            "way": way,
-            "measures": measures.split(),
-            "stage": stage,
-            "from": since,
-            "until": None,
-            "may_be": may_be,
-            "reached": reached,
-            "positions": [*map(int, positions.split())],
-        }
-        for development, _, way, named, target_state, sender, measures, stage, since, may_be,
-        reached, positions in sorted(found)  # by the first three, which no two rows share
-    ]
+    return sorted(found)  # by the first three, which no two rows share
 
 
 def _by_day(
     connection: sa.Connection, code: str | None, stream: str | None, as_of: int | None, day: str
-) -> Iterator[Row]:
-    """Yield the courses by a day, worked out from the reports."""
+) -> Iterator[Course]:
+    """Yield the courses that had begun by a day, worked out from the reports."""
     query = sa.select(table).where(*_asked(table, code, stream, as_of)).order_by(table.c.position)
     courses: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for row in map(dict, connection.execute(query).mappings()):
         courses.setdefault((row["stream"], *course_of(row)), []).append(row)
-    for (development, _, way), found in sorted(courses.items(), key=itemgetter(0)):
+    for key, found in sorted(courses.items(), key=itemgetter(0)):
         values, until = course(found, day)
-        yield {
-            "development": development,
-            "target": values["named"],
-            "target_state": values["target_state"],
-            "sender": values["sender"],
-            "way": way,
-            "measures": values["measures"].split(),
-            "stage": values["stage"],
-            "from": values["since"],
-            "until": until,
-            "may_be": values["may_be"],
-            "reached": values["reached"],
-            "positions": [*map(int, values["positions"].split())],
-        }
+        if values["positions"]:
+            yield (*key, *(values[name] for name in VALUES), until)
 
 
 def _asked(

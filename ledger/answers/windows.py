@@ -56,8 +56,6 @@ class Streams(Sequence[str]):
     def __eq__(self, other: object) -> bool:
         return isinstance(other, list | Streams) and self._names == list(other)
 
-    __hash__ = None  # type: ignore[assignment]  # as of a list
-
     def __repr__(self) -> str:
         return repr(self._names)
 

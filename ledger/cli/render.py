@@ -170,9 +170,10 @@ def _line(breakdown: Breakdown, line: Data) -> Fact:
     """Return one line of a breakdown: its country is the label."""
     key = breakdown.key
     rest = {name: value for name, value in line.items() if name != key}
-    form = breakdown.lines.inner.form  # type: ignore[attr-defined]  # its lines are groups
+    group = breakdown.item
+    assert isinstance(group, Group)
     name, words = _name(line[key]), _country(line[key])
-    return Fact((name,), _item(form, rest).text + words.removeprefix(name))
+    return Fact((name,), _item(group.form, rest).text + words.removeprefix(name))
 
 
 def _text(field: Field, value: Any, sealed: bool = False) -> str:
