@@ -7,14 +7,19 @@ rebuild beside live tables and a check, all with every shipped projection; and t
 projection loop of the `eventsourcing` library (one event, one upsert and one tracking record a
 transaction) over its own store of the same reports. That library's loop fills one view; this one
 fills every answer table of eight projections, so *loop x* is given as measured and a projection.
+
+`without folds` is what a check has to do before any projection has a say, by as many workers: read
+the events in order of stream, parse them, read the live rows and look whether they are the same.
+Then each projection is checked alone.
 """
 
 import argparse
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +31,17 @@ from eventsourcing.persistence import Tracking
 from eventsourcing.sqlite import SQLiteDatastore, SQLiteTrackingRecorder
 
 from benchmarks.memory import watching
+from benchmarks.unfolded import check_without_folds
 from benchmarks.world import drafts, load
 from ledger import tables
 from ledger.book import now, workers
+from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import Run, rebuild_all
 from ledger.store.connect import connect, reading
 
+EVERY = ("first build", "rebuild", "check")
+"""What is done with all projections at once."""
 LOOPED = 20_000
 """Events that the other library's loop is timed over: it takes the same time for each."""
 
@@ -112,9 +121,9 @@ def measure(engine: sa.Engine, count: int, workers: int, looped: float) -> None:
     spent = {"bare read + parse": min(timed(lambda: bare(engine)) for _ in range(2))}
     base = spent["bare read + parse"]
 
-    def work(*, check: bool = False) -> list[Run]:
+    def work(projections: Sequence[Projection] = PROJECTIONS, *, check: bool = False) -> list[Run]:
         with watching() as memory:
-            runs = rebuild_all(engine, PROJECTIONS, now, workers=workers, check=check)
+            runs = rebuild_all(engine, projections, now, workers=workers, check=check)
         biggest = sorted(memory.values(), reverse=True)[: workers + 1]
         most["together"] = max(sum(biggest), most.get("together", 0))
         most["each"] = max(*biggest, most.get("each", 0))
@@ -124,13 +133,17 @@ def measure(engine: sa.Engine, count: int, workers: int, looped: float) -> None:
     spent["first build"] = timed(work)
     spent["rebuild"] = timed(work)
     spent["check"] = timed(lambda: work(check=True))
+    spent["  without folds"] = timed(lambda: check_without_folds(engine, workers))
+    for projection in PROJECTIONS:
+        name = f"  {projection.name} alone"
+        spent[name] = timed(partial(work, [projection], check=True))
     titles = f"{'seconds':>9}{'us/event':>10}{'events/s':>11}{'bare x':>8}"
     print(f"  {'':<20}{titles}{'loop x':>8}{'a projection':>14}")
     for name, seconds in spent.items():
         each = seconds / count * 1e6
         line = f"{seconds:>9.1f}{each:>10.2f}{count / seconds:>11,.0f}{seconds / base:>8.2f}"
         faster = f"{looped / each:>8.0f}{looped / each * len(PROJECTIONS):>14.0f}"
-        print(f"  {name:<20}{line}{'' if 'bare' in name else faster}")
+        print(f"  {name:<20}{line}{faster if name in EVERY else ''}")
     print(f"  peak memory: {most['each']:,.0f} MiB a process, {most['together']:,.0f} MiB together")
 
 
