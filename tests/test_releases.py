@@ -199,6 +199,25 @@ def test_merged_developments_that_exclude_each_other_are_disputed(engine: sa.Eng
     }
 
 
+def test_merged_developments_that_exclude_each_other_in_one_number_bind_in_none(
+    engine: sa.Engine,
+) -> None:
+    """Where merged developments cannot both be right, each number is what either of them says.
+
+    As it is where both report on one stream: no citizenship has more people than the total.
+    """
+    one = {"total": "3 to 6", "citizenships": "{PL: at most 2, UA: 1}"}
+    other = {"total": "at most 9", "citizenships": "{PL: at least 4}"}
+    recorded(engine, release("a", **one) + release("b", **other))
+    recorded(engine, "- {kind: DevelopmentsMerged, development: a, same_as: b, reason: one bus}")
+    merged = answered(engine)
+    recorded(engine, release("c", **one, by="Syria") + release("c", **other, by="Syria"))
+
+    assert merged.total == {"low": 3, "high": 9, "disputed": True, "developments": 1}
+    assert bounds_of(merged) == {"PL": (0, 9), "UA": (0, 5)}
+    assert bounds_of(answered(engine, state="Syria")) == bounds_of(merged)
+
+
 def test_a_person_with_two_citizenships_counts_once_in_the_total(engine: sa.Engine) -> None:
     """A dual citizen counts under each citizenship and once as a person."""
     recorded(

@@ -1,8 +1,8 @@
 """The roll-up of `releases`: SQL over its rows, so that an answer costs no replay.
 
 Takes a Scope (whose releases, which days, as of which position); hands on selects. Developments
-that are merged are one group here: their bounds bound each other, and where they cannot all hold
-the group has the hull of them and is disputed.
+that are merged are one group here: their bounds bound each other, and where they cannot all hold,
+in the total or under any citizenship, all numbers of the group are the hull of theirs and disputed.
 
 A question about one state begins with that state's rows and follows merges from them alone, so it
 costs what that state has, however long the log is. Nearly every development is merged with no
@@ -85,9 +85,10 @@ class ReleaseTotals:
             _is_odd(lone).label("disputed"),
             _within(lone, self.scope).label("within"),
         ).where(*_overlaps(lone, self.scope))
-        merged = sa.select(*whole, _within(whole, self.scope).label("within")).where(
-            *_overlaps(whole, self.scope)
-        )
+        merged = sa.select(
+            *(column for column in whole if column.name != "clash"),
+            _within(whole, self.scope).label("within"),
+        ).where(*_overlaps(whole, self.scope))
         return alone.subquery("lone_groups"), merged.subquery("merged_groups")
 
     @cached_property
@@ -121,9 +122,9 @@ class ReleaseTotals:
             sa.select(
                 cell.grp,
                 cell.citizenship,
-                cell.low,
-                cell.high,
-                (whole.disputed | cell.clash).label("disputed"),
+                sa.case((whole.clash, cell.least), else_=cell.low).label("low"),
+                sa.case((whole.clash, cell.most), else_=cell.high).label("high"),
+                whole.disputed,
                 _within(whole, self.scope).label("within"),
                 whole.other_high,
             )
@@ -225,9 +226,14 @@ class ReleaseTotals:
 
     @cached_property
     def _whole_joined(self) -> sa.CTE:
-        """One row for each group of several: the columns of `groups` without `within`."""
-        c = self._joined.c
-        clash = sa.func.coalesce(sa.func.min(c.high) < sa.func.max(c.low), sa.false())
+        """One row for each group of several: the columns of `groups` without `within`.
+
+        Also `clash`: whether its developments exclude each other in any number. Then only one of
+        them may be right, in all that it says, so that no number of one binds another's.
+        """
+        c, cell = self._joined.c, self._cells_of_joined.c
+        odd = sa.select(cell.grp).where(cell.clash).distinct().subquery("odd")
+        clash = _cross(c.low, c.high) | (sa.func.count(odd.c.grp) > 0)
         odd_days = sa.func.min(c.valid_until) < sa.func.max(c.valid_from)
         odd_days = sa.func.coalesce(odd_days, sa.false())
         said = sa.func.max(sa.case((c.disputed, 1), else_=0)) > 0
@@ -241,15 +247,20 @@ class ReleaseTotals:
                 _low(c.low, clash).label("low"),
                 _high(c.high, clash).label("high"),
                 _high(c.other_high, clash).label("other_high"),
+                clash.label("clash"),
                 (said | clash | odd_days | two_states).label("disputed"),
             )
+            .outerjoin_from(self._joined, odd, odd.c.grp == c.grp)
             .group_by(c.grp)
             .cte("whole_joined")
         )
 
     @cached_property
     def _cells_of_joined(self) -> sa.CTE:
-        """One row for each group of several and citizenship that any of its reports lists."""
+        """One row for each group of several and citizenship that any of its reports lists.
+
+        `low` and `high` where its developments bind each other, `least` and `most` where not.
+        """
         member, listed = self._joined, self._listed
         pair = (
             sa.select(member.c.grp, listed.c.citizenship)
@@ -262,14 +273,15 @@ class ReleaseTotals:
         )
         low = sa.func.coalesce(listed.c.low, 0)
         high = sa.case((listed.c.stream.is_(None), member.c.other_high), else_=listed.c.high)
-        clash = sa.func.coalesce(sa.func.min(high) < sa.func.max(low), sa.false())
         return (
             sa.select(
                 pair.c.grp,
                 pair.c.citizenship,
-                _low(low, clash).label("low"),
-                _high(high, clash).label("high"),
-                clash.label("clash"),
+                sa.func.max(low).label("low"),
+                sa.func.min(high).label("high"),
+                sa.func.min(low).label("least"),
+                _widest(high).label("most"),
+                _cross(low, high).label("clash"),
             )
             .select_from(pair)
             .join(member, member.c.grp == pair.c.grp)
@@ -333,6 +345,11 @@ def _overlaps(c: Any, scope: Scope) -> list[Expression]:
     return conditions
 
 
+def _cross(low: Expression, high: Expression) -> Expression:
+    """Whether some of the lows that are said are above some of the highs."""
+    return sa.func.coalesce(sa.func.min(high) < sa.func.max(low), sa.false())
+
+
 def _low(low: Expression, clash: Expression) -> Expression:
     """The highest of the lows that are said; where the bounds clash the lowest."""
     return sa.case((clash, sa.func.min(low)), else_=sa.func.max(low))
@@ -340,8 +357,12 @@ def _low(low: Expression, clash: Expression) -> Expression:
 
 def _high(high: Expression, clash: Expression) -> Expression:
     """The lowest of the highs (an empty one bounds nothing); where the bounds clash the highest."""
-    widest = sa.case((sa.func.count(high) == sa.func.count(), sa.func.max(high)))
-    return sa.case((clash, widest), else_=sa.func.min(high))
+    return sa.case((clash, _widest(high)), else_=sa.func.min(high))
+
+
+def _widest(high: Expression) -> Expression:
+    """The highest of the highs; empty where one is, which bounds nothing."""
+    return sa.case((sa.func.count(high) == sa.func.count(), sa.func.max(high)))
 
 
 def _first(day: Expression, clash: Expression) -> Expression:
