@@ -80,8 +80,8 @@ def releases(
     )
     found = rolled_up(connection, by, scope)
     disputes = [
-        {"development": stream, "positions": [*map(int, positions.split())]}
-        for stream, positions in sorted(found.disputes)
+        {"development": stream, "positions": [*map(int, positions)]}
+        for stream, *positions in map(str.split, sorted(found.disputes))
     ]
     rest = {"any_other_citizenship": {"low": 0, "high": _other_high(found.total)}}
     return Answer(
