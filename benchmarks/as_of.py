@@ -25,7 +25,7 @@ from ledger.answers.answer import position_at
 from ledger.answers.coded_events import coded_events
 from ledger.answers.disputes import disputes
 from ledger.answers.exchanges import exchanges
-from ledger.answers.explaining import explain_releases
+from ledger.answers.explaining import PAGE, explain_releases
 from ledger.answers.people import people
 from ledger.answers.releases import releases
 from ledger.answers.sanctions import sanctions
@@ -73,7 +73,7 @@ ONE: dict[str, tuple[Callable[..., Any], sa.Table]] = {
 }
 QUESTIONS = (
     *(Question(f"{name}, quiet state", _of_state(ask), "quiet") for name, ask in LISTED.items()),
-    Question("explain, quiet state", _of_state(explain_releases), "quiet"),
+    Question("explain all, quiet state", _of_state(explain_releases), "quiet"),
     *(Question(f"{name}, one development", _of_one(ask), table.name)
       for name, (ask, table) in ONE.items()),
     Question("releases, a state", _of_state(releases), "state"),
@@ -83,7 +83,10 @@ QUESTIONS = (
              _of_state(releases, since="2024-06-01", until="2024-08-30"), "state"),
     *(Question(f"{name}, a state", _of_state(ask), "state")
       for name, ask in LISTED.items() if name != "releases"),
-    Question("explain, a state", _of_state(explain_releases), "state"),
+    Question("explain a page, a state", _of_state(explain_releases, limit=PAGE), "state"),
+    Question("explain a page of PL, a state",
+             _of_state(explain_releases, citizenship="PL", limit=PAGE), "state"),
+    Question("explain all, a state", _of_state(explain_releases), "state"),
 )
 
 
@@ -131,7 +134,7 @@ def measured(
         if number >= WARM_UP:
             found.wall.append(began * 1e3)
             found.cpu.append(ran * 1e3)
-            found.rows.append(len(answer if isinstance(answer, list) else answer.rows))
+            found.rows.append(len([*answer]))
     return found
 
 
