@@ -113,17 +113,22 @@ def _parts(totals: ReleaseTotals, of_citizenship: bool) -> sa.CTE:
     Columns: grp; then what it adds as whole numbers below zero, so that the smallest adds most;
     then as in a Part.
     """
-    group = totals.groups.c
+    groups = totals.halves
     if not of_citizenship:
-        return _as_part(group, group.low, group.high, True).cte("parts")
-    cell = totals.cells.c
-    theirs = sa.select(totals.cells).where(cell.citizenship == sa.bindparam("code")).cte("of_one")
-    listed = _as_part(theirs.c, theirs.c.low, theirs.c.high, True)
-    leave_room = sa.func.coalesce(group.other_high != 0, sa.true())
-    others = _as_part(group, sa.literal_column("0"), group.other_high, False).where(
-        group.grp.not_in(sa.select(theirs.c.grp)), leave_room
-    )
-    return sa.union_all(listed, others).cte("parts")
+        parts = [_as_part(group.c, group.c.low, group.c.high, True) for group in groups]
+        return sa.union_all(*parts).cte("parts")
+    code: sa.BindParameter[str] = sa.bindparam("code")
+    cells = [sa.select(cell).where(cell.c.citizenship == code) for cell in totals.halves_of_cells]
+    cell = sa.union_all(*cells).cte("of_one")
+    none: sa.ColumnClause[int] = sa.literal_column("0")
+    others = [
+        _as_part(group.c, none, group.c.other_high, False).where(
+            group.c.grp.not_in(sa.select(cell.c.grp)),
+            sa.func.coalesce(group.c.other_high != 0, sa.true()),
+        )
+        for group in groups
+    ]
+    return sa.union_all(_as_part(cell.c, cell.c.low, cell.c.high, True), *others).cte("parts")
 
 
 def _as_part(
