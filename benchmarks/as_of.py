@@ -4,9 +4,10 @@
 
 Each question is asked about states and developments drawn at random, each time as of a position
 drawn at random, of generated worlds of several sizes on SQLite (`benchmarks.world`). `rows` is how
-many rows the answer has. Milliseconds are of the wall clock; `cpu` is the time that the asking
-thread was running, which other work on the machine disturbs less. The quiet state has the same few
-developments in every world: what it costs more in a larger one is what the rest of the log costs.
+many rows the answer has; a page of an explanation is what people are shown unless they ask for
+more. Milliseconds are of the wall clock; `cpu` is the time that the asking thread was running,
+which other work on the machine disturbs less. The quiet state has the same few developments in
+every world: what it costs more in a larger one is what the rest of the log costs.
 """
 
 import argparse
