@@ -4,9 +4,10 @@
 
 Each question is asked about states and developments drawn at random, each time as of a position
 drawn at random, of generated worlds of several sizes on SQLite (`benchmarks.world`). `rows` is how
-many rows the answer has. Milliseconds are of the wall clock; `cpu` is the time that the asking
-thread was running, which other work on the machine disturbs less. The quiet state has the same few
-developments in every world: what it costs more in a larger one is what the rest of the log costs.
+many rows the answer has; a page of an explanation is what people are shown unless they ask for
+more. Milliseconds are of the wall clock; `cpu` is the time that the asking thread was running,
+which other work on the machine disturbs less. The quiet state has the same few developments in
+every world: what it costs more in a larger one is what the rest of the log costs.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from ledger.answers.answer import position_at
 from ledger.answers.coded_events import coded_events
 from ledger.answers.disputes import disputes
 from ledger.answers.exchanges import exchanges
-from ledger.answers.explaining import explain_releases
+from ledger.answers.explaining import PAGE, explain_releases
 from ledger.answers.people import people
 from ledger.answers.releases import releases
 from ledger.answers.sanctions import sanctions
@@ -73,7 +74,7 @@ ONE: dict[str, tuple[Callable[..., Any], sa.Table]] = {
 }
 QUESTIONS = (
     *(Question(f"{name}, quiet state", _of_state(ask), "quiet") for name, ask in LISTED.items()),
-    Question("explain, quiet state", _of_state(explain_releases), "quiet"),
+    Question("explain all, quiet state", _of_state(explain_releases), "quiet"),
     *(Question(f"{name}, one development", _of_one(ask), table.name)
       for name, (ask, table) in ONE.items()),
     Question("releases, a state", _of_state(releases), "state"),
@@ -83,7 +84,10 @@ QUESTIONS = (
              _of_state(releases, since="2024-06-01", until="2024-08-30"), "state"),
     *(Question(f"{name}, a state", _of_state(ask), "state")
       for name, ask in LISTED.items() if name != "releases"),
-    Question("explain, a state", _of_state(explain_releases), "state"),
+    Question("explain a page, a state", _of_state(explain_releases, limit=PAGE), "state"),
+    Question("explain a page of PL, a state",
+             _of_state(explain_releases, citizenship="PL", limit=PAGE), "state"),
+    Question("explain all, a state", _of_state(explain_releases), "state"),
 )
 
 
@@ -131,7 +135,7 @@ def measured(
         if number >= WARM_UP:
             found.wall.append(began * 1e3)
             found.cpu.append(ran * 1e3)
-            found.rows.append(len(answer if isinstance(answer, list) else answer.rows))
+            found.rows.append(len([*answer]))
     return found
 
 

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from ledger.answers.answer import Answer
 from ledger.answers.asking import ask
+from ledger.answers.explaining import Explanation, explain_releases
 from ledger.answers.registry import QUESTIONS, Question
 from ledger.errors import CouldNot, NotRecorded
 from ledger.intake.reading import Draft, Drafts, read_reports
@@ -162,6 +163,15 @@ class Book:
         if outcome.refusals and not keep_going:
             raise NotRecorded(outcome.seen, outcome.refusals)
         return outcome
+
+    def explain_releases(self, **question: Any) -> Explanation:
+        """Return what each release adds to a number of `answers.releases`, and by which reports.
+
+        The parameters, and what is raised, are those of `ledger.answers.explaining`; with a `limit`
+        it is a page, which says what the releases before and after it add.
+        """
+        with reading(self._database) as connection:
+            return explain_releases(connection, **question)
 
     def catch_up(self) -> list[Run]:
         """Take what was recorded since the last time into every projection; return what was done.

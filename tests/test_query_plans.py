@@ -175,9 +175,11 @@ def fill(connection: sa.Connection, world: dict[str, Any]) -> None:
             citizenship=code, low=low, high=high,
         ))
     for (stream, other), span in world["merges"].items():
-        connection.execute(sa.insert(release_merges).values(
-            stream=stream, same_as=other, position_from=span[0], position_until=span[1],
-        ))
+        for one, same_as in {(stream, other), (other, stream)}:  # also a merge with itself
+            connection.execute(sa.insert(release_merges).values(
+                stream=stream, development=one, same_as=same_as,
+                position_from=span[0], position_until=span[1],
+            ))
 
 
 def groups_of(connection: sa.Connection, scope: Scope) -> dict[str, tuple[Any, ...]]:

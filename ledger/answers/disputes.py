@@ -16,6 +16,7 @@ from ledger.answers.answer import (
     given,
     last_day,
     position_at,
+    read_positions,
     state_code,
     stream_name,
 )
@@ -56,6 +57,7 @@ def disputes(
         development=stream_name(connection, development),
         as_of=position_at(connection, as_of),
     )
+    found = connection.execute(_query(scope)).all()
     return Answer(
         DISPUTES.question,
         ("development", "type", "stage", "about", "positions"),
@@ -65,10 +67,10 @@ def disputes(
                 "type": type,
                 "stage": stage,
                 "about": about,
-                "positions": [*map(int, positions.split())],
+                "positions": positions,
             }
-            for stream, type, stage, about, positions
-            in connection.execute(_query(scope)).all()
+            for (stream, type, stage, about, _), positions
+            in zip(found, read_positions([row[-1] for row in found]), strict=True)
         ],
         scope,
         COUNTING,

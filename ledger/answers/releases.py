@@ -17,6 +17,7 @@ from ledger.answers.answer import (
     given,
     last_day,
     position_at,
+    read_positions,
     state_code,
     stream_name,
 )
@@ -79,9 +80,11 @@ def releases(
         stream_name(connection, development),
     )
     found = rolled_up(connection, by, scope)
+    disputed = [line.partition(" ") for line in sorted(found.disputes)]
     disputes = [
-        {"development": stream, "positions": [*map(int, positions.split())]}
-        for stream, positions in sorted(found.disputes)
+        {"development": stream, "positions": positions}
+        for (stream, *_), positions
+        in zip(disputed, read_positions([said for *_, said in disputed]), strict=True)
     ]
     rest = {"any_other_citizenship": {"low": 0, "high": _other_high(found.total)}}
     return Answer(

@@ -5,7 +5,7 @@ way. Without a day the answer table holds the courses as they are; by a day they
 the reports, in the same way.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any
 
@@ -18,6 +18,7 @@ from ledger.answers.answer import (
     given,
     last_day,
     position_at,
+    read_positions,
     stream_name,
 )
 from ledger.folding import no_collections
@@ -60,10 +61,11 @@ def sanctions(
     code = None if state is None else read_country(state).code
     at, day = position_at(connection, as_of), last_day(valid_at)
     stream = stream_name(connection, development)
-    courses: Iterable[Course] = (
+    courses = (
         _by_all(connection, code, stream, at) if day is None
-        else _by_day(connection, code, stream, at, day)
+        else [*_by_day(connection, code, stream, at, day)]
     )
+    positions_of = read_positions([course[-2] for course in courses])
     return Answer(
         SANCTIONS.question,
         ("development", "target", "way", "stage", "from", "until", "may_be", "reached"),
@@ -80,10 +82,12 @@ def sanctions(
                 "until": until,
                 "may_be": may_be,
                 "reached": reached,
-                "positions": [*map(int, positions.split())],
+                "positions": positions,
             }
-            for development, _, way, named, target_state, sender, measures, stage, since, may_be,
-            reached, positions, until in courses
+            for (
+                development, _, way, named, target_state, sender, measures, stage, since, may_be,
+                reached, _, until,
+            ), positions in zip(courses, positions_of, strict=True)
         ],
         given(state=code, development=stream, valid_at=day, as_of=at),
         COUNTING,

@@ -16,6 +16,7 @@ from ledger.answers.answer import (
     given,
     last_day,
     position_at,
+    read_positions,
     state_code,
     stream_name,
 )
@@ -69,10 +70,10 @@ def talks(
                 "place": place,
                 "stage": stage,
                 "reports": reports,
-                "positions": [*map(int, positions.split())],
+                "positions": positions,
             }
-            for latest, earliest, development, stage, parties, form, place, reports, positions
-            in found
+            for (latest, earliest, development, stage, parties, form, place, reports, _), positions
+            in zip(found, read_positions([row[-1] for row in found]), strict=True)
         ],
         given(state=party, development=stream, valid_at=valid_at, as_of=at),
         COUNTING,

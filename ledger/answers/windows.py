@@ -68,7 +68,12 @@ class Windows:
     """
 
     def __init__(self, spans: Iterable[Span]) -> None:
-        self._days = [_days(span) for span in spans]
+        self._days = [
+            Days(
+                first or NEVER, last or OPEN_END, int(low), int(high or 0), high is None, streams
+            )
+            for first, last, low, high, streams in spans
+        ]
         usual = [one for one in self._days if one.first <= one.last]
         self._odd = [one for one in self._days if one.first > one.last]
         self._begun = _Added(usual, "first")
@@ -80,8 +85,9 @@ class Windows:
         if since > until:
             return _one_by_one(self._days, since, until)
         begun, ended = self._begun, self._ended
-        in_all, before = begun.up_to(until), ended.before(since)
-        low = ended.lows[ended.up_to(until)] - ended.lows[before] - self._long.cut(since, until)
+        in_all = bisect_right(begun.days, until)
+        before, by = bisect_left(ended.days, since), bisect_right(ended.days, until)
+        low = ended.lows[by] - ended.lows[before] - self._long.cut(since, until)
         high: int | None = begun.highs[in_all] - ended.highs[before]
         if begun.unbounded[in_all] > ended.unbounded[before]:
             high = None
@@ -101,17 +107,9 @@ class _Added:
     def __init__(self, spans: Iterable[Days], day: str) -> None:
         ordered = sorted(spans, key=attrgetter(day))
         self.days = [getattr(one, day) for one in ordered]
-        self.lows = [0, *accumulate(one.low for one in ordered)]
-        self.highs = [0, *accumulate(one.high for one in ordered)]
-        self.unbounded = [0, *accumulate(one.unbounded for one in ordered)]
-
-    def before(self, day: str) -> int:
-        """Return how many of the spans come before the day."""
-        return bisect_left(self.days, day)
-
-    def up_to(self, day: str) -> int:
-        """Return how many of the spans come up to the day."""
-        return bisect_right(self.days, day)
+        self.lows = [0, *accumulate([one.low for one in ordered])]
+        self.highs = [0, *accumulate([one.high for one in ordered])]
+        self.unbounded = [0, *accumulate([one.unbounded for one in ordered])]
 
 
 class _Long:
@@ -120,7 +118,7 @@ class _Long:
     def __init__(self, spans: Iterable[Days]) -> None:
         self._spans = sorted(spans, key=attrgetter("last"))
         self._lasts = [one.last for one in self._spans]
-        earliest = accumulate((one.first for one in reversed(self._spans)), min)
+        earliest = accumulate([one.first for one in reversed(self._spans)], min)
         self._earliest = [*earliest][::-1]
         """Of each span and all that end later: the first day of any."""
 
@@ -133,12 +131,6 @@ class _Long:
             if self._spans[at].first < since:
                 low += self._spans[at].low
         return low
-
-
-def _days(span: Span) -> Days:
-    high = 0 if span.high is None else int(span.high)
-    return Days(span.first or NEVER, span.last or OPEN_END, int(span.low), high, span.high is None,
-                span.streams)
 
 
 def _near(days: Iterable[Days], since: str, until: str) -> list[Days]:

@@ -1,4 +1,8 @@
-"""`ledger explain releases`: from one number to the reports that it rests on."""
+"""`ledger explain releases`: from one number to the reports that it rests on.
+
+Takes the question whose number is asked about; prints what each release adds, a page at a time, and
+what those before and after the page add, so that what is printed adds up to the number.
+"""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,9 +10,10 @@ from typing import Any
 import click
 
 from ledger.answers.asking import most_behind
-from ledger.answers.explaining import Contribution, explain_releases
+from ledger.answers.explaining import MOST, PAGE, Contribution, Explanation, explain_releases
 from ledger.cli.answer import OPTIONS, remarks_on
 from ledger.cli.output import (
+    Diagnostic,
     examples,
     format_option,
     print_json,
@@ -17,6 +22,7 @@ from ledger.cli.output import (
     say,
 )
 from ledger.cli.start import database_option, open_to_read
+from ledger.projections.release_parts import Share
 from ledger.projections.releases import RELEASES
 from ledger.store.connect import reading
 
@@ -28,6 +34,7 @@ def explain() -> None:
 
 @explain.command(epilog=examples(
     "ledger explain releases --state BY --citizenship AU",
+    "ledger explain releases --state BY --limit 50 --after by-release-2025-12-13",
     "ledger explain releases --state BY --since 2025-11-01 --format json",
 ))
 @click.option("--citizenship", metavar="COUNTRY",
@@ -37,27 +44,63 @@ def explain() -> None:
 @OPTIONS["until"]
 @OPTIONS["stage"]
 @OPTIONS["as_of"]
+@click.option("--limit", metavar="N", type=click.IntRange(1, MOST),
+              help=f"At most so many releases; not given: {PAGE} in a table, all in JSON.")
+@click.option("--after", metavar="NAME",
+              help="Begin behind the release that has this development.")
 @format_option("table", "json")
 @database_option
-def releases(database: str, format: str, **question: Any) -> None:
+def releases(database: str, format: str, limit: int | None, **question: Any) -> None:
     """Show what each release adds to a number of `ledger answer releases`.
 
-    Behind each release stand its reports, each with the bounds that it alone would give.
+    Whatever adds most to the low bound comes first, then whatever adds most to the high one. Behind
+    each release stand its reports, each with the bounds that it alone would give. What is not
+    shown is summed up in a line, so that all adds up to the number.
     """
+    if limit is None and format != "json":
+        limit = PAGE
     with reading(open_to_read(database)) as connection:
-        chain = explain_releases(connection, **question)
+        chain = explain_releases(connection, limit=limit, **question)
         late = most_behind(connection, [RELEASES]) if question["as_of"] is None else 0
     remarks = remarks_on(late, question["as_of"])
+    if format == "json":
+        remarks += [Diagnostic("note", line) for line in (_before(chain), _after(chain)) if line]
     for remark in remarks:
         say(str(remark))
     if format == "json":
         print_json([asdict(contribution) for contribution in chain], diagnostics=remarks)
-        return
+    else:
+        _print_page(chain)
+
+
+def _print_page(chain: Explanation) -> None:
+    if before := _before(chain):
+        print_text(before)
+        print_text()
     for contribution in chain:
         _print(contribution)
-    highs = [contribution.high for contribution in chain]
-    high = None if None in highs else sum(filter(None, highs))
-    print_text(f"Sum: {_bounds(sum(c.low for c in chain), high)}.", style="bold")
+    if after := _after(chain):
+        print_text(after)
+        print_text()
+    print_text(f"Sum: {_bounds(chain.total.low, chain.total.high)}.", style="bold")
+
+
+def _before(chain: Explanation) -> str:
+    """Return what stands before the page; empty where nothing does."""
+    return f"Before this page: {_share(chain.before)}." if chain.before.releases else ""
+
+
+def _after(chain: Explanation) -> str:
+    """Return what stands after the page and how to see it; empty where nothing does."""
+    if not chain.after.releases:
+        return ""
+    last = chain.contributions[-1].developments[0].removeprefix("development/")
+    return f"Not shown: {_share(chain.after)}. `--after {last}` shows the next."
+
+
+def _share(share: Share) -> str:
+    releases = "1 release" if share.releases == 1 else f"{share.releases:,} releases"
+    return f"{releases} of {_bounds(share.low, share.high)} in all"
 
 
 def _print(contribution: Contribution) -> None:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from ledger.projections.release_totals import ReleaseTotals, Scope, totals_of
 
 TOTAL, ROWS, DISPUTED = "total", "rows", "disputed"
+LINE = "\n"
 
 
 class Sum(NamedTuple):
@@ -43,7 +44,7 @@ class RolledUp:
     total: Sum
     rows: list[Sum]
     """A sum for each `key`; by day, for each first day (`key`) and last day (`until`)."""
-    disputes: list[tuple[str, str]]
+    disputes: list[str]
     """Each disputed development, and the positions that disagree, joined by blanks."""
 
 
@@ -68,13 +69,14 @@ def rolled_up(connection: sa.Connection, by: str, scope: Scope) -> RolledUp:
         parts[part].append(row)
     rows = _by_key(map(Sum._make, parts[ROWS]))
     total = _added([Sum._make(row) for row in parts[TOTAL]] if by == "citizenship" else rows)
-    return RolledUp(total, rows, [(key, until) for key, until, *_ in parts[DISPUTED]])
+    lines = [line for lines, *_ in parts[DISPUTED] if lines for line in lines.split(LINE)]
+    return RolledUp(total, rows, lines)
 
 
 def spans(connection: sa.Connection, scope: Scope) -> list[Span]:
     """Return the sums for each first and last day; a pair of days may come twice."""
     totals, given = totals_of(scope)
-    return [Span(*row) for row in connection.execute(_spans(totals), given).all()]
+    return [*map(Span._make, connection.execute(_spans(totals), given).all())]
 
 
 @lru_cache(maxsize=64)
@@ -83,10 +85,7 @@ def _all_in_one(by: str, totals: ReleaseTotals) -> sa.CompoundSelect[Any]:
     selects = [_summed(ROWS, half, _KEYS[by]) for half in halves]
     if by == "citizenship":  # elsewhere the rows add up to it
         selects += [_summed(TOTAL, half, ()) for half in totals.halves]
-    dispute = totals.disputes.subquery("disputes").c
-    nothing = [sa.null()] * (len(Sum._fields) - 2)
-    disputes = sa.select(_named(DISPUTED), dispute.stream, dispute.positions, *nothing)
-    return sa.union_all(*selects, disputes)
+    return sa.union_all(*selects, *map(_lines, totals.disputes))
 
 
 _KEYS = {
@@ -111,16 +110,24 @@ def _summed(part: str, half: sa.Subquery, keys: Sequence[str]) -> sa.Select[Any]
     return query.group_by(*of).having(sa.func.count() > 0)
 
 
+def _lines(disputed: sa.Subquery) -> sa.Select[Any]:
+    """Return one row for all: a busy state has thousands, and a row costs more than a line."""
+    line = disputed.c.stream + " " + disputed.c.positions
+    nothing = [sa.null()] * (len(Sum._fields) - 1)
+    columns: Sequence[sa.ColumnElement[Any]] = (sa.func.aggregate_strings(line, LINE), *nothing)
+    return sa.select(_named(DISPUTED), *columns)
+
+
+_SPAN = ("valid_from", "valid_until", "low", "high", "streams")
+
+
 @lru_cache(maxsize=64)
 def _spans(totals: ReleaseTotals) -> sa.CompoundSelect[Any]:
     lone, several = totals.halves
-    names = totals.streams.subquery("names")
     days = lone.c.valid_from, lone.c.valid_until
     streams = sa.func.aggregate_strings(lone.c.grp, " ")
     alone = sa.select(*days, sa.func.sum(lone.c.low), _total(lone.c.high), streams).group_by(*days)
-    merged = sa.select(
-        several.c.valid_from, several.c.valid_until, several.c.low, several.c.high, names.c.streams
-    ).join_from(several, names, names.c.grp == several.c.grp)
+    merged = sa.select(*(several.c[name] for name in _SPAN))
     return sa.union_all(alone, merged)
 
 

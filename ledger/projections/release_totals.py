@@ -21,10 +21,10 @@ from ledger.projections.releases import release_citizenships, release_merges, re
 Expression = sa.ColumnElement[Any]
 
 _TYPES: dict[str, Any] = {"as_of": sa.BigInteger()}
-MEMBER = (
-    "stream", "released_by", "valid_from", "valid_until", "low", "high", "other_high", "disputed",
-)
-"""What a group takes from each of its developments; all of it is in the index of a state."""
+GROUP = ("released_by", "valid_from", "valid_until", "low", "high", "other_high")
+"""What is said of a group as of each of its developments."""
+MEMBER = ("stream", *GROUP, "disputed", "positions")
+"""What is asked of each development; all of it is in the index of a state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,9 @@ class ReleaseTotals:
         Columns: grp, stream, positions. With a state: its own developments, and whatever those are
         merged with, whosever that is.
         """
-        lone, row, member = self._lone, self._row, self._joined
-        alone = sa.select(lone.c.stream.label("grp"), row.c.stream, row.c.positions).join_from(
-            lone, row, row.c.stream == lone.c.stream
-        )
-        merged = sa.select(member.c.grp, member.c.stream, member.c.positions)
+        lone, member = self._lone.c, self._joined.c
+        alone = sa.select(lone.stream.label("grp"), lone.stream, lone.positions)
+        merged = sa.select(member.grp, member.stream, member.positions)
         return sa.union_all(alone, merged).cte("members")
 
     @cached_property
@@ -72,23 +70,25 @@ class ReleaseTotals:
         `within` is false where the release may lie outside of the days asked for: then it counts
         for the high bound only.
         """
-        return sa.union_all(*map(sa.select, self.halves)).cte("groups")
+        alone, merged = self.halves
+        columns = [merged.c[column.name] for column in alone.c]
+        return sa.union_all(sa.select(alone), sa.select(*columns)).cte("groups")
 
     @cached_property
     def halves(self) -> tuple[sa.Subquery, sa.Subquery]:
         """The groups of one development and those of several: added up apart, the many of the
-        first kind need not be brought together with the few of the second."""
+        first kind need not be brought together with the few of the second. These have `streams`,
+        too: the names of all, joined by blanks."""
         lone, whole = self._lone.c, self._whole_joined.c
         alone = sa.select(
             lone.stream.label("grp"),
-            *(lone[name] for name in MEMBER[1:-1]),
+            *(lone[name] for name in GROUP),
             _is_odd(lone).label("disputed"),
             _within(lone, self.scope).label("within"),
         ).where(*_overlaps(lone, self.scope))
-        merged = sa.select(
-            *(column for column in whole if column.name != "clash"),
-            _within(whole, self.scope).label("within"),
-        ).where(*_overlaps(whole, self.scope))
+        merged = sa.select(*whole, _within(whole, self.scope).label("within")).where(
+            *_overlaps(whole, self.scope)
+        )
         return alone.subquery("lone_groups"), merged.subquery("merged_groups")
 
     @cached_property
@@ -134,27 +134,18 @@ class ReleaseTotals:
         return alone.subquery("lone_cells"), merged.subquery("merged_cells")
 
     @cached_property
-    def disputes(self) -> sa.CompoundSelect[Any]:
+    def disputes(self) -> tuple[sa.Subquery, sa.Subquery]:
         """Each disputed development in scope (`stream`), with the `positions` that disagree."""
-        lone, row, member, whole = self._lone, self._row, self._joined.c, self._whole_joined.c
-        alone = (
-            sa.select(row.c.stream, row.c.positions)
-            .join_from(lone, row, row.c.stream == lone.c.stream)
-            .where(_is_odd(lone.c), *_overlaps(lone.c, self.scope))
+        lone, member, whole = self._lone.c, self._joined.c, self._whole_joined.c
+        alone = sa.select(lone.stream, lone.positions).where(
+            _is_odd(lone), *_overlaps(lone, self.scope)
         )
         merged = (
             sa.select(member.stream, member.positions)
             .join_from(self._joined, self._whole_joined, whole.grp == member.grp)
             .where(whole.disputed, *_overlaps(whole, self.scope))
         )
-        return sa.union_all(alone, merged)
-
-    @cached_property
-    def streams(self) -> sa.Select[Any]:
-        """The streams of each group of several, joined by blanks: columns grp, streams."""
-        member = self._joined.c
-        names = sa.func.aggregate_strings(member.stream, " ").label("streams")
-        return sa.select(member.grp, names).group_by(member.grp)
+        return alone.subquery("lone_disputes"), merged.subquery("merged_disputes")
 
     @cached_property
     def _theirs(self) -> sa.CTE:
@@ -164,10 +155,8 @@ class ReleaseTotals:
         """
         scope, c, merge = self.scope, releases.c, release_merges.c
         stands = standing_at(release_merges, scope.as_of)
-        forth = sa.exists().where(merge.stream == c.stream, stands)
-        back = sa.exists().where(merge.same_as == c.stream, stands)
-        columns = [c[name] for name in MEMBER]
-        theirs = sa.select(*columns, (forth | back).label("merged")).where(
+        merged = sa.exists().where(merge.development == c.stream, stands).label("merged")
+        theirs = sa.select(*(c[name] for name in MEMBER), merged).where(
             standing_at(releases, scope.as_of), c.stage == scope.stage
         )
         if scope.state is not None:
@@ -199,15 +188,12 @@ class ReleaseTotals:
         stands = standing_at(release_merges, self.scope.as_of)
         seed = sa.select(their.stream, their.stream.label("reached")).where(their.merged)
         if named is not None and self.scope.state is None:
-            forth = sa.select(merge.stream, merge.stream.label("reached")).where(
-                merge.stream == named, stands
-            )
-            back = sa.select(merge.same_as, merge.same_as).where(merge.same_as == named, stands)
-            seed = sa.select(forth.union(back).subquery("seed"))
+            names = merge.development.label("stream"), merge.same_as.label("reached")
+            seed = sa.select(*names).where(merge.development == named, stands)
         walk = seed.cte("walk", recursive=True)
-        ahead = sa.case((merge.stream == walk.c.reached, merge.same_as), else_=merge.stream)
-        touches = (merge.stream == walk.c.reached) | (merge.same_as == walk.c.reached)
-        step = sa.select(walk.c.stream, ahead).join_from(walk, release_merges, touches)
+        step = sa.select(walk.c.stream, merge.same_as).join_from(
+            walk, release_merges, merge.development == walk.c.reached
+        )
         return walk.union(step.where(stands))
 
     @cached_property
@@ -219,14 +205,15 @@ class ReleaseTotals:
         named = sa.select(*names).distinct().cte("named")
         row = self._row
         return (
-            sa.select(named.c.grp, *(row.c[name] for name in (*MEMBER, "positions")))
+            sa.select(named.c.grp, *(row.c[name] for name in MEMBER))
             .join_from(named, row, row.c.stream == named.c.stream)
             .cte("joined")
         )
 
     @cached_property
     def _whole_joined(self) -> sa.CTE:
-        """One row for each group of several: the columns of `groups` without `within`.
+        """One row for each group of several: the columns of `groups` without `within`, and the
+        names of its `streams`, joined by blanks.
 
         Also `clash`: whether its developments exclude each other in any number. Then only one of
         them may be right, in all that it says, so that no number of one binds another's.
@@ -249,6 +236,7 @@ class ReleaseTotals:
                 _high(c.other_high, clash).label("other_high"),
                 clash.label("clash"),
                 (said | clash | odd_days | two_states).label("disputed"),
+                sa.func.aggregate_strings(c.stream, " ").label("streams"),
             )
             .outerjoin_from(self._joined, odd, odd.c.grp == c.grp)
             .group_by(c.grp)
@@ -271,7 +259,7 @@ class ReleaseTotals:
         lists_it = (listed.c.stream == member.c.stream) & (
             listed.c.citizenship == pair.c.citizenship
         )
-        low = sa.func.coalesce(listed.c.low, 0)
+        low = sa.func.coalesce(listed.c.low, sa.literal_column("0"))
         high = sa.case((listed.c.stream.is_(None), member.c.other_high), else_=listed.c.high)
         return (
             sa.select(

@@ -36,7 +36,7 @@ releases = answer_table(
     # Whatever an answer about one state adds up, so that it reads this index and not the table.
     sa.Index("releases_by_state", "released_by", "stage", "stream", "position_from",
              "position_until", "valid_from", "valid_until", "low", "high", "other_high",
-             "disputed"),
+             "disputed", "positions"),
 )
 
 release_citizenships = answer_table(
@@ -48,9 +48,12 @@ release_citizenships = answer_table(
 )
 
 release_merges = answer_table(
-    "release_merges", "same_as",
-    "One row per development that is the same as another one.",
-    sa.Index("release_merges_by_other", "same_as", "position_from", "position_until"),
+    "release_merges", "development",
+    "Two rows per merge, one for each of the two developments: which other one is the same.",
+    sa.Column("same_as", sa.Text, primary_key=True),
+    # Read in one look-up for each development, whichever of the two the merge was recorded in.
+    sa.Index("release_merges_by_development", "development", "position_from", "position_until",
+             "same_as"),
 )
 
 
@@ -68,8 +71,11 @@ def of_step(reports: Live) -> Said:
 
 
 def of_ties(development: Development) -> Said:
-    """Return a row for each development that this one is the same as."""
-    return {("release_merges", (same_as,)): {} for same_as in development.merges.values()}
+    """Return both directions of each merge with a development that this one is the same as."""
+    one = development.stream
+    others = development.merges.values()
+    both = [pair for other in others for pair in ((one, other), (other, one))]
+    return {("release_merges", pair): {} for pair in both}
 
 
 def party_code(party: Data) -> str:
@@ -185,7 +191,7 @@ def _person(person: Data) -> Person:
 
 RELEASES = Projection(
     "releases",
-    2,
+    3,
     "How many people did a state free, per citizenship and per day, at least and at most?",
     "development",
     (releases, release_citizenships, release_merges),
