@@ -293,3 +293,27 @@ def test_people_of_unknown_citizenship_count(engine: sa.Engine) -> None:
     """Three of Poland and five of nobody knows where are eight people, at least."""
     recorded(engine, release(citizenships="{Poland: 3, unknown: 5}", exhaustive="true"))
     assert answered(engine).total["low"] == 8
+
+
+def test_a_complete_list_may_count_the_foreign_together(engine: sa.Engine) -> None:
+    """114 Belarusians and 9 foreigners are a complete list of 123, and no contradiction."""
+    shares = "{Belarus: 114, foreign: 9}"
+    recorded(engine, release(total=123, citizenships=shares, exhaustive="true"))
+
+    answer = answered(engine)
+
+    assert bounds_of(answer) == {"BY": (114, 114)}
+    assert (answer.further["any_other_citizenship"], answer.disputes) == ({"low": 0, "high": 9}, [])
+
+
+@pytest.mark.parametrize("by", ["{organisation: Example Front}", "unknown"])
+def test_nobody_is_the_citizen_of_what_is_no_state(engine: sa.Engine, by: str) -> None:
+    """Who are foreign to an organisation is not known: 24 of 105 leave any citizenship 105."""
+    recorded(engine, release(by=by, total=105, citizenships="{foreign: 24}", exhaustive="true"))
+    recorded(engine, release("another", by=by, citizenships="{foreign: at least 2}"))
+
+    answer = answered(engine, until="2025-12-13", development="by-release")
+
+    assert bounds_of(answer) == {}
+    assert answer.further["any_other_citizenship"] == {"low": 0, "high": 105}
+    assert answered(engine).total["low"] == 105 + 2
