@@ -317,3 +317,22 @@ def test_nobody_is_the_citizen_of_what_is_no_state(engine: sa.Engine, by: str) -
     assert bounds_of(answer) == {}
     assert answer.further["any_other_citizenship"] == {"low": 0, "high": 105}
     assert answered(engine).total["low"] == 105 + 2
+
+
+def test_a_correction_keeps_the_place_of_what_it_corrects(engine: sa.Engine) -> None:
+    """The first report says who freed them, also once a slip in it is corrected, and again."""
+    recorded(engine, release(by="Russia", total=10))
+    recorded(engine, release(by="Belarus", total=10))
+    for position, locator in ((1, "page 1"), (3, "page 2")):
+        recorded(engine, f"""
+- kind: ReportCorrected
+  position: {position}
+  reason: a slip
+  type: PrisonersReleased
+  report: {{when: 2025-12-13, by: Russia, total: 10,
+           provenance: {{publisher: A Newspaper, locator: {locator}}}}}
+""")
+
+        answer = answered(engine, by="state")
+
+        assert bounds_of(answer) == {"RU": (10, 10)}

@@ -198,7 +198,7 @@ def _person(person: Data) -> Person:
 
 RELEASES = Projection(
     "releases",
-    3,
+    4,
     "How many people did a state free, per citizenship and per day, at least and at most?",
     "development",
     (releases, release_citizenships, release_merges),
