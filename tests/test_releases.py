@@ -336,3 +336,13 @@ def test_a_correction_keeps_the_place_of_what_it_corrects(engine: sa.Engine) -> 
         answer = answered(engine, by="state")
 
         assert bounds_of(answer) == {"RU": (10, 10)}
+
+
+def test_no_day_after_the_last_one_is_answered(engine: sa.Engine) -> None:
+    """By day, a release that may be after the last day asked for has no row of such a day."""
+    recorded(engine, release("a", when="2025-11", total=10))
+    recorded(engine, release("b", when="2025-11-10", total=5))
+
+    answer = answered(engine, by="day", until="2025-11-15")
+
+    assert bounds_of(answer) == {"2025-11-01": (0, 10), "2025-11-10": (5, 15)}
