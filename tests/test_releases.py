@@ -346,3 +346,14 @@ def test_no_day_after_the_last_one_is_answered(engine: sa.Engine) -> None:
     answer = answered(engine, by="day", until="2025-11-15")
 
     assert bounds_of(answer) == {"2025-11-01": (0, 10), "2025-11-10": (5, 15)}
+
+
+def test_a_release_of_two_states_stands_under_the_one_asked_for(engine: sa.Engine) -> None:
+    """Merged with what another state did, a release counts for the state that is asked about."""
+    recorded(engine, release("a", by="Belarus", total=10))
+    recorded(engine, release("b", by="Russia", total=10))
+    recorded(engine, release("c", by="Russia", total=1))
+    recorded(engine, "- {kind: DevelopmentsMerged, development: b, same_as: a, reason: x}")
+
+    for state, number in (("BY", 10), ("RU", 11)):
+        assert bounds_of(answered(engine, by="state", state=state)) == {state: (number, number)}

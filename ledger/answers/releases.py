@@ -121,7 +121,11 @@ def _by_citizenship(found: RolledUp, scope: Scope) -> list[Row]:
 
 
 def _by_state(found: RolledUp, scope: Scope) -> list[Row]:
+    """Return a row for each state, or the one for the state asked about: all that counts is its,
+    also what is merged with another's."""
     rows = sorted(found.rows, key=attrgetter("key"))
+    if rows and scope.state is not None:
+        rows = [found.total._replace(key=scope.state)]
     return [{"state": row.key, **_bounded(row)} for row in rows]
 
 
