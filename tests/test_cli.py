@@ -398,22 +398,3 @@ def test_ctrl_c_while_typing(folder: Path) -> None:
         said = process.stderr.read()
     assert (process.returncode, said) == (130, b"stopped; nothing was recorded\n")
     assert list(folder.iterdir()) == []
-
-
-def test_nobody_is_said_to_contradict_whom_he_agrees_with() -> None:
-    """Merged with one whose own reports disagree, a development is disputed by the merge alone."""
-    source = {"publisher": "A Newspaper", "locator": "page 1"}
-    release = {"kind": "PrisonersReleased", "when": "2025-12-13", "by": "Belarus",
-               "provenance": source}
-    run("record", "-", given=lines(
-        {**release, "development": "a", "total": 5},
-        {**release, "development": "a", "total": 6},
-        {**release, "development": "b", "total": 5},
-        {"kind": "DevelopmentsMerged", "development": "b", "same_as": "a", "reason": "one"},
-    ))
-    run("projections", "rebuild")
-
-    printed = run("answer", "releases").stdout
-
-    assert "development/a, by the reports at positions 1, 2." in printed
-    assert "development/b, not by its own reports but by a merge." in printed
