@@ -49,7 +49,8 @@ class Development:
     stream_version: int = 0
     family: str | None = None
     reports: dict[int, Report] = field(default_factory=dict)
-    """By position, in its order: what stands, deprecated ones included."""
+    """By position, in the order in which they were first recorded, since a correction takes the
+    place of what it corrects: what stands, deprecated ones included."""
     links: dict[int, Data] = field(default_factory=dict)
     merges: dict[int, str] = field(default_factory=dict)
     """By position: the streams that this one is said to be the same as."""
@@ -121,10 +122,12 @@ def evolve(before: Development, event: RecordedEvent) -> Development:
     after = _changed(before, stream_version=event.stream_version)
     match event.type:
         case "ReportCorrected":
-            rank = after.reports[event.data["position"]].rank
+            at = event.data["position"]
+            rank = after.reports[at].rank
             corrected = Report(event.position, event.data["type"], event.data["report"], rank)
+            in_place = [corrected if r.position == at else r for r in after.reports.values()]
             gone = _without(after, event, "corrected")
-            return _changed(gone, reports={**gone.reports, event.position: corrected})
+            return _changed(gone, reports={report.position: report for report in in_place})
         case "ReportRetracted" | "LinkWithdrawn" | "MergeWithdrawn":
             return _without(after, event, "withdrawn")
         case "ReportRanked":

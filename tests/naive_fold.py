@@ -109,6 +109,7 @@ def standing(stream: str, events: Sequence[RecordedEvent]) -> Development:
     """Return what stands after the events: only the reports that count, links and merges."""
     ended = {event.data["position"] for event in events if event.type in ENDINGS}
     left = [event for event in events if event.position not in ended]
+    left.sort(key=lambda event: place_of(event.position, events))
     ranked = [(rank_of(event.position, events), event) for event in left if states(event)]
     wanted = "preferred" if any(rank == "preferred" for rank, _ in ranked) else "normal"
     return Development(
@@ -135,6 +136,15 @@ def report(event: RecordedEvent) -> Report:
     if event.type == "ReportCorrected":
         return Report(event.position, event.data["type"], event.data["report"])
     return Report(event.position, event.type, event.data)
+
+
+def place_of(position: int, events: Sequence[RecordedEvent]) -> int:
+    """Return where a report stands among the others: a correction where that stood which it mends.
+    """
+    for event in events:
+        if event.position == position and event.type == "ReportCorrected":
+            return place_of(event.data["position"], events)
+    return position
 
 
 def rank_of(position: int, events: Sequence[RecordedEvent]) -> str:

@@ -201,3 +201,22 @@ def test_a_point_of_another_kind(book: ledger.Book, as_of: Any) -> None:
     else:
         with pytest.raises(BadValue, match="a position, or a time in UTC"):
             book.answers.releases(as_of=as_of)
+
+
+def test_nobody_is_said_to_contradict_whom_he_agrees_with() -> None:
+    """Merged with one whose own reports disagree, a development is disputed by the merge alone."""
+    source = {"publisher": "A Newspaper", "locator": "page 1"}
+    release = {"kind": "PrisonersReleased", "when": "2025-12-13", "by": "Belarus",
+               "provenance": source}
+    run("record", "-", given=lines(
+        {**release, "development": "a", "total": 5},
+        {**release, "development": "a", "total": 6},
+        {**release, "development": "b", "total": 5},
+        {"kind": "DevelopmentsMerged", "development": "b", "same_as": "a", "reason": "one"},
+    ))
+    run("projections", "rebuild")
+
+    printed = run("answer", "releases").stdout
+
+    assert "development/a, by the reports at positions 14, 15." in printed
+    assert "development/b, not by its own reports but by a merge." in printed

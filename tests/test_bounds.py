@@ -75,6 +75,14 @@ AGREED: Mapping[str, tuple[list[Claim], dict[str, Span]]] = {
         [Claim(1, UNSTATED, exactly(BY=104, UA=5), exhaustive=True)],
         {"total": (109, 109), "BY": (104, 104), "UA": (5, 5), "other": (0, 0)},
     ),
+    "114 Belarusians and 9 foreigners, and nobody else": (
+        [Claim(1, UNSTATED, exactly(BY=114), exhaustive=True, foreign=Bounds(9, 9))],
+        {"total": (123, 123), "BY": (114, 114), "other": (0, 9)},
+    ),
+    "foreigners, of whom 3 Poles, and nobody else": (
+        [Claim(1, UNSTATED, exactly(PL=3), exhaustive=True, foreign=Bounds(9, 9))],
+        {"total": (9, 9), "BY": (0, 0), "PL": (3, 3), "other": (0, 6)},
+    ),
     "exhaustive without a breakdown says nothing": (
         [Claim(1, Bounds(3, 3), {}, exhaustive=True)],
         {"total": (3, 3), "other": (0, 3)},

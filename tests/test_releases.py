@@ -293,3 +293,67 @@ def test_people_of_unknown_citizenship_count(engine: sa.Engine) -> None:
     """Three of Poland and five of nobody knows where are eight people, at least."""
     recorded(engine, release(citizenships="{Poland: 3, unknown: 5}", exhaustive="true"))
     assert answered(engine).total["low"] == 8
+
+
+def test_a_complete_list_may_count_the_foreign_together(engine: sa.Engine) -> None:
+    """114 Belarusians and 9 foreigners are a complete list of 123, and no contradiction."""
+    shares = "{Belarus: 114, foreign: 9}"
+    recorded(engine, release(total=123, citizenships=shares, exhaustive="true"))
+
+    answer = answered(engine)
+
+    assert bounds_of(answer) == {"BY": (114, 114)}
+    assert (answer.further["any_other_citizenship"], answer.disputes) == ({"low": 0, "high": 9}, [])
+
+
+@pytest.mark.parametrize("by", ["{organisation: Example Front}", "unknown"])
+def test_nobody_is_the_citizen_of_what_is_no_state(engine: sa.Engine, by: str) -> None:
+    """Who are foreign to an organisation is not known: 24 of 105 leave any citizenship 105."""
+    recorded(engine, release(by=by, total=105, citizenships="{foreign: 24}", exhaustive="true"))
+    recorded(engine, release("another", by=by, citizenships="{foreign: at least 2}"))
+
+    answer = answered(engine, until="2025-12-13", development="by-release")
+
+    assert bounds_of(answer) == {}
+    assert answer.further["any_other_citizenship"] == {"low": 0, "high": 105}
+    assert answered(engine).total["low"] == 105 + 2
+
+
+def test_a_correction_keeps_the_place_of_what_it_corrects(engine: sa.Engine) -> None:
+    """The first report says who freed them, also once a slip in it is corrected, and again."""
+    recorded(engine, release(by="Russia", total=10))
+    recorded(engine, release(by="Belarus", total=10))
+    for position, locator in ((1, "page 1"), (3, "page 2")):
+        recorded(engine, f"""
+- kind: ReportCorrected
+  position: {position}
+  reason: a slip
+  type: PrisonersReleased
+  report: {{when: 2025-12-13, by: Russia, total: 10,
+           provenance: {{publisher: A Newspaper, locator: {locator}}}}}
+""")
+
+        answer = answered(engine, by="state")
+
+        assert bounds_of(answer) == {"RU": (10, 10)}
+
+
+def test_no_day_after_the_last_one_is_answered(engine: sa.Engine) -> None:
+    """By day, a release that may be after the last day asked for has no row of such a day."""
+    recorded(engine, release("a", when="2025-11", total=10))
+    recorded(engine, release("b", when="2025-11-10", total=5))
+
+    answer = answered(engine, by="day", until="2025-11-15")
+
+    assert bounds_of(answer) == {"2025-11-01": (0, 10), "2025-11-10": (5, 15)}
+
+
+def test_a_release_of_two_states_stands_under_the_one_asked_for(engine: sa.Engine) -> None:
+    """Merged with what another state did, a release counts for the state that is asked about."""
+    recorded(engine, release("a", by="Belarus", total=10))
+    recorded(engine, release("b", by="Russia", total=10))
+    recorded(engine, release("c", by="Russia", total=1))
+    recorded(engine, "- {kind: DevelopmentsMerged, development: b, same_as: a, reason: x}")
+
+    for state, number in (("BY", 10), ("RU", 11)):
+        assert bounds_of(answered(engine, by="state", state=state)) == {state: (number, number)}

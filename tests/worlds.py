@@ -66,12 +66,18 @@ def allowed_by(
 ) -> frozenset[int]:
     """Return which of the worlds one claim allows: every number that it states is true of them."""
     names = {name for name, _ in listed}
+    counts_foreign = foreign != Bounds(0, None)
+
+    def left_out(held: Held) -> bool:
+        if counts_foreign:  # then only the state's own can be missing, where there is a state
+            return held == {state} and state not in names
+        return bool(names) and names.isdisjoint(held)
 
     def allows(world: World) -> bool:
         return (
             within(total, world.total)
             and all(within(stated, world.holders[name]) for name, stated in listed)
-            and not (exhaustive and names and any(names.isdisjoint(held) for held in world.groups))
+            and not (exhaustive and any(map(left_out, world.groups)))
             and (state is None or within(foreign, foreigners(world, state)))
         )
 
@@ -208,7 +214,8 @@ def as_stated(claim: Claim, names: Iterable[str], state: str | None) -> Bounded:
     """Return the numbers of a claim that contradicts itself, each stretched to the others."""
     freed = allowed([replace(claim, total=Bounds(0, None))], state)
     total = stretch(claim.total, reach(freed, []).total if freed else None)
-    other = Bounds(0, 0) if claim.exhaustive and claim.citizenships else Bounds(0, total.high)
+    closed = claim.exhaustive and claim.citizenships and claim.foreign == Bounds(0, None)
+    other = Bounds(0, 0) if closed else Bounds(0, total.high)
     shown = lists([claim])
     spans = {}
     for name in names:

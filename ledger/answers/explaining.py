@@ -20,7 +20,7 @@ from ledger.events import RecordedEvent
 from ledger.folding import no_collections
 from ledger.projections.release_parts import Page, Share, page_of
 from ledger.projections.release_totals import Scope
-from ledger.projections.releases import RELEASES, claim, party_code
+from ledger.projections.releases import RELEASES, claim, state_of
 from ledger.projections.releases import releases as releases_table
 from ledger.store.read import read_head, read_streams
 from ledger.values.country import read_country
@@ -160,7 +160,7 @@ def _reports(
 
 def _alone(report: Report, code: str | None) -> Bounds:
     """Return the bounds that one report would give by itself."""
-    alone = bound([claim(report)], party_code(report.data["by"]))
+    alone = bound([claim(report)], state_of(report.data["by"]))
     if code is None:
         return alone.total
     return alone.citizenships.get(code, Bounds(0, alone.other.high))

@@ -121,19 +121,24 @@ def _by_citizenship(found: RolledUp, scope: Scope) -> list[Row]:
 
 
 def _by_state(found: RolledUp, scope: Scope) -> list[Row]:
+    """Return a row for each state, or the one for the state asked about: all that counts is its,
+    also what is merged with another's."""
     rows = sorted(found.rows, key=attrgetter("key"))
+    if rows and scope.state is not None:
+        rows = [found.total._replace(key=scope.state)]
     return [{"state": row.key, **_bounded(row)} for row in rows]
 
 
 def _by_day(found: RolledUp, scope: Scope) -> list[Row]:
     """Return the running total: a release counts as at most from its earliest day on, as at least
-    from its latest; one that may have begun earlier counts from the first day asked for."""
+    from its latest; one that may have begun earlier counts from the first day asked for, and one
+    that may end later is not surely there by the last."""
     since = scope.since or NEVER
     begins: dict[str, list[Sum]] = {}
     ends: dict[str, int] = {}
     for span in found.rows:
         begins.setdefault(max(span.key or NEVER, since), []).append(span)
-        if span.until is not None:
+        if span.until is not None and (scope.until is None or span.until <= scope.until):
             ends[span.until] = ends.get(span.until, 0) + int(span.low)
     rows: list[Row] = []
     low, developments, disputed = 0, 0, False

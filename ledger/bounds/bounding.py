@@ -143,7 +143,8 @@ def _as_stated(claim: Claim, view: View) -> Bounded:
 
     freed = without(total=UNSTATED)
     total = _stretched(claim.total, freed.total if freed else claim.total)
-    other = Bounds(0, 0 if claim.exhaustive and claim.citizenships else total.high)
+    listed = claim.leaves_nobody_out and claim.foreign == UNSTATED
+    other = Bounds(0, 0 if listed else total.high)
     asked, _ = asked_by([said_by(claim, view)], view)
     citizenships = {}
     for name in view.names:

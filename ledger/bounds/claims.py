@@ -35,10 +35,16 @@ class Claim:
     citizenships: Mapping[str, Bounds]
     """The breakdown; "among them citizens of" is `Bounds(1, None)`."""
     exhaustive: bool = False
-    """Every person holds a citizenship of the breakdown; without a breakdown this says nothing."""
+    """Every person holds a citizenship of the breakdown, or is one of the foreign where these are
+    counted; without a breakdown this says nothing."""
     foreign: Bounds = UNSTATED
     """Persons who hold a citizenship other than that of the state; without a state, nothing."""
     persons: tuple[Person, ...] = ()
+
+    @property
+    def leaves_nobody_out(self) -> bool:
+        """Whether there is a breakdown, and it is exhaustive."""
+        return self.exhaustive and (bool(self.citizenships) or self.foreign != UNSTATED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def said_by(claim: Claim, view: View) -> Said:
         lows[place], highs[place] = stated.low, end_of(stated)
     if view.foreign is not None:
         lows[view.foreign], highs[view.foreign] = claim.foreign.low, end_of(claim.foreign)
-    closed = _closed(claim, view) if claim.exhaustive and claim.citizenships else None
+    closed = _closed(claim, view) if claim.leaves_nobody_out else None
     if claim.persons:
         return Said(claim, lows, highs, closed, *_listed(claim, view))
     return Said(claim, lows, highs, closed, 0, view.zeros, view.zeros, [])
@@ -135,6 +135,8 @@ def _closed(claim: Claim, view: View) -> Numbers:
         if name not in claim.citizenships:
             closed[place] = 0
     closed[view.rest] = 0
+    if claim.foreign != UNSTATED:  # anybody's citizens but the state's, where there is one
+        closed[: view.foreign] = view.ends[: view.foreign]
     return closed
 
 
@@ -242,7 +244,9 @@ def close(highs: Numbers, said: Iterable[Said], sets: Iterable[Held]) -> bool:
     for one in said:
         if one.closed is not None:
             highs[:] = map(min, highs, one.closed)
-            if any(held.isdisjoint(one.claim.citizenships) for held in sets):
+            if one.claim.foreign == UNSTATED and any(
+                held.isdisjoint(one.claim.citizenships) for held in sets
+            ):
                 return False
     return True
 

@@ -167,7 +167,7 @@ def _print_records(titles: list[str], rows: list[tuple[str, ...]]) -> None:
 def _dispute(dispute: Row) -> str:
     positions = ", ".join(map(str, dispute["positions"]))
     if not positions:
-        return f"Disputed: {dispute['development']}, merged with one that it contradicts."
+        return f"Disputed: {dispute['development']}, not by its own reports but by a merge."
     return f"Disputed: {dispute['development']}, by the reports at positions {positions}."
 
 

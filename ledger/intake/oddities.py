@@ -15,7 +15,7 @@ from ledger.errors import Complaint, shown
 from ledger.events import Data
 from ledger.kinds.kind import Kind
 from ledger.kinds.registry import KINDS
-from ledger.projections.releases import claim, party_code
+from ledger.projections.releases import claim, state_of
 
 FARTHEST_EAST = timedelta(hours=14)
 """Ahead of UTC: where a day begins first."""
@@ -68,7 +68,7 @@ def _contradictions(kind: Kind, data: Data) -> Iterator[Complaint]:
         return
     whole = {"destinations": [], "persons": [], **data}
     said = claim(Report(0, kind.type, whole))
-    if not bound([said], party_code(data["by"])).disputed:
+    if not bound([said], state_of(data["by"])).disputed:
         return
     given = [name for name in _NUMBERS if data.get(name)]
     numbers = ", ".join(f"{name} {_in_words(data[name])}" for name in given)

@@ -76,7 +76,7 @@ def _parties(data: Data) -> Iterator[str]:
 
 DISPUTES = Projection(
     "disputes",
-    2,
+    3,
     "Which developments have reports that contradict each other, and about what?",
     "development",
     (disputes, dispute_parties),

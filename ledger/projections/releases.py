@@ -58,6 +58,7 @@ release_merges = answer_table(
 
 
 UNKNOWN = "unknown"
+NO_STATES = (UNKNOWN, "stateless")
 
 
 def of_step(reports: Live) -> Said:
@@ -83,30 +84,37 @@ def party_code(party: Data) -> str:
     return str(party["country"]["code"] if "country" in party else party["organisation"])
 
 
+def state_of(party: Data) -> str | None:
+    """Return the code of the state whose own citizens are not foreign; None where there is none:
+    nobody is the citizen of an organisation, or of an unknown state."""
+    code = party["country"]["code"] if "country" in party else UNKNOWN
+    return None if code in NO_STATES else str(code)
+
+
 @lru_cache(maxsize=1024)  # a report stands through many events of its stream
 def claim(report: Report) -> Claim:
     """Return what one report says about how many, for `bounds`.
 
     People brought to a country bind the total from below, and so does a citizenship's share of
     them: that is what the numbers support; from above they bind only what they state. So do people
-    of unknown citizenship, who are none of those listed under any one.
+    of unknown citizenship, who are none of those listed under any one, and foreigners.
     """
     data = report.data
     shares = _shares(data["citizenships"])
-    foreign = shares.pop(FOREIGN, UNSTATED)
-    unknown = shares.pop(UNKNOWN, None)  # they may be anybody's citizens, so no list is complete
-    total = _bounds(data["total"])
+    # Whoever is unknown may be anybody's citizen, so no list is complete; nor with some foreigners.
+    complete = UNKNOWN not in shares and shares.get(FOREIGN) != UNSTATED
+    foreign, unknown = shares.pop(FOREIGN, UNSTATED), shares.pop(UNKNOWN, None)
+    stated = _bounds(data["total"])
+    least = [stated.low, foreign.low]
     if unknown is not None:  # and none of any citizenship that is listed
-        least = unknown.low + max([share.low for share in shares.values()], default=0)
-        total = Bounds(max(total.low, least), total.high)
+        least.append(unknown.low + max([share.low for share in shares.values()], default=0))
     if data["destinations"]:
-        brought = sum(_bounds(line["count"]).low for line in data["destinations"])
-        total = Bounds(max(total.low, brought), total.high)
+        least.append(sum(_bounds(line["count"]).low for line in data["destinations"]))
     return Claim(
         report.position,
-        total,
+        Bounds(max(least), stated.high),
         shares,
-        data["exhaustive"] and unknown is None,
+        data["exhaustive"] and complete,
         foreign,
         tuple(map(_person, data["persons"])),
     )
@@ -115,8 +123,7 @@ def claim(report: Report) -> Claim:
 @lru_cache(maxsize=1024)  # asked by two projections, and for events that leave the reports alone
 def bounded_by(reports: Live) -> Bounded:
     """Return how many people the reports of one development and stage support together."""
-    state = party_code(reports[0].data["by"])
-    return bound([claim(report) for report in reports], state)
+    return bound([claim(report) for report in reports], state_of(reports[0].data["by"]))
 
 
 def days(reports: Live) -> tuple[tuple[str | None, str | None], list[int]]:
@@ -191,7 +198,7 @@ def _person(person: Data) -> Person:
 
 RELEASES = Projection(
     "releases",
-    3,
+    4,
     "How many people did a state free, per citizenship and per day, at least and at most?",
     "development",
     (releases, release_citizenships, release_merges),

@@ -6,6 +6,7 @@ target together say that it went. The name of a person who is a target is never 
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -64,7 +65,7 @@ def of_report(report: Report) -> Said:
 def of_type(reports: Live) -> Said:
     """Return a row for each course that the live reports of one type tell of."""
     courses: dict[tuple[str, str], list[Values]] = {}
-    for report in reports:
+    for report in sorted(reports, key=attrgetter("position")):  # as the answer by a day reads them
         step = _step(report)
         courses.setdefault(course_of(step), []).append(step)
     return {("sanction_courses", key): course(steps, EVER)[0] for key, steps in courses.items()}

@@ -54,7 +54,7 @@ def _talk(reports: Live, parties: list[str]) -> Values:
         "form": _joined({report.data["form"] for report in reports} - {"unstated"}),
         "place_country": _joined({place["code"] for place in places if place}),
         "reports": len(reports),
-        "positions": " ".join(str(report.position) for report in reports),
+        "positions": " ".join(map(str, sorted(report.position for report in reports))),
     }
 
 
