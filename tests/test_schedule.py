@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from command_line import ROOT, command, data_of, environment, run
+from test_locks import lose_locks
 
 from ledger.errors import BadValue
 from ledger.schedule.timing import read_cron, read_every
@@ -252,3 +253,16 @@ def test_slots_between() -> None:
     )
     with pytest.raises(BadValue):
         read_every(True)
+
+
+def test_a_leader_that_lost_the_lead(engine: sa.Engine, database: str, folder: Path) -> None:
+    """A leader whose lock is gone, or whose ledger was replaced, says so and ends with code 4."""
+    Path("ledger.toml").write_text(entry("fast", "status", "every = 1"))
+    with schedulers(database, "a") as (scheduler,):
+        wait_until(lambda: scheduler.logged("ended"))
+        lose_locks(engine)
+        assert scheduler.process.wait(HUNG) == 4
+        (failed,) = scheduler.logged("failed")
+
+    assert failed["level"] == "error"
+    assert "could not go on with schedule: its lock was lost: " in failed["why"]

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from sqlalchemy.exc import DBAPIError
 
 from ledger.book import now
 from ledger.cli.output import (
     Command,
     examples,
+    finish,
     format_option,
     print_csv,
     print_json,
@@ -85,7 +87,12 @@ def run(database: str, file: Path) -> None:
     _log_json()
     place = Place(open_to_read(database), now, _environment(database))
     holder = f"process {os.getpid()} on {socket.gethostname()}"
-    run_schedules(place, declared, holder, lambda: bool(asked))
+    try:
+        run_schedules(place, declared, holder, lambda: bool(asked))
+    except (CouldNot, DBAPIError) as failure:  # a line of the log, like every other
+        facts = {"why": str(getattr(failure, "orig", failure))}
+        logging.getLogger("ledger.schedule").error("failed", extra={"facts": facts})
+        finish("could_not")
 
 
 @schedule.command("list", epilog=examples("ledger schedule list"))

@@ -22,12 +22,12 @@ from ledger.schedule.commands import Place, claim, read_moment, run_claimed, say
 from ledger.schedule.declaration import Schedule
 from ledger.store.append import format_time
 from ledger.store.connect import changing, reading
-from ledger.store.locks import alone
+from ledger.store.locks import Check, alone
 from ledger.store.scheduled_runs import CATCHING_UP, end_abandoned, forget_run, last_slot
 
 LOCK = "schedule"
-STANDBY_SECONDS = 1.0
-"""How often a process that stands by asks for the lead."""
+ASK_SECONDS = 1.0
+"""How often a process that stands by asks for the lead, and the leader whether it still has it."""
 LOOK_SECONDS = 0.1
 """How often a process looks whether it is to stop."""
 ABANDONED = "the scheduler ended before the command did"
@@ -41,33 +41,40 @@ def run_schedules(
 ) -> None:
     """Lead, or stand by until there is no leader; returns when told to stop.
 
-    A command that is running then is waited for. Raises CouldNot where the ledger no longer takes
-    rows: nothing is run that cannot be remembered.
+    A command that is running then is waited for. Raises CouldNot where the lead is lost, and where
+    the ledger no longer takes rows: nothing is run that cannot be remembered.
     """
     with ExitStack() as lead:
-        if not _wait_for_lead(lead, place, holder, stopping):
+        check = _wait_for_lead(lead, place, holder, stopping)
+        if check is None:
             say("stopped", was="standing by")
             return
         say("leading", holder=holder, schedules=[schedule.name for schedule in schedules])
-        _Lead(place, schedules).last_until(stopping)
+        _Lead(place, schedules, check).last_until(stopping)
         say("stopped", was="leading")
 
 
-def _wait_for_lead(lead: ExitStack, place: Place, holder: str, stopping: Stopping) -> bool:
-    """Take the lock; returns False when told to stop before that."""
+def _wait_for_lead(
+    lead: ExitStack, place: Place, holder: str, stopping: Stopping
+) -> Check | None:
+    """Take the lock and return its check; None when told to stop before that."""
     told = False
     while not stopping():
         try:
-            lead.enter_context(alone(place.engine, LOCK, holder))
-            return True
+            return lead.enter_context(alone(place.engine, LOCK, holder))
         except CouldNot as taken:
             if not told:
                 say("standing by", why=str(taken))
                 told = True
-        until = time.monotonic() + STANDBY_SECONDS
-        while time.monotonic() < until and not stopping():
-            time.sleep(LOOK_SECONDS)
-    return False
+        _pause(stopping)
+    return None
+
+
+def _pause(stopping: Stopping) -> None:
+    """Wait until it is time to ask for the lead again, or to stop."""
+    until = time.monotonic() + ASK_SECONDS
+    while time.monotonic() < until and not stopping():
+        time.sleep(LOOK_SECONDS)
 
 
 class _Pool(ThreadPoolExecutor):  # type: ignore[misc]
@@ -81,8 +88,8 @@ class _Pool(ThreadPoolExecutor):  # type: ignore[misc]
 class _Lead:
     """The time in which this process leads."""
 
-    def __init__(self, place: Place, schedules: Sequence[Schedule]) -> None:
-        self._place = place
+    def __init__(self, place: Place, schedules: Sequence[Schedule], check: Check) -> None:
+        self._place, self._check = place, check
         self._schedules = {schedule.name: schedule for schedule in schedules}
         # A catching-up run and a regular one are two jobs to APScheduler, and never run at once.
         self._busy = {schedule.name: threading.Lock() for schedule in schedules}
@@ -98,9 +105,14 @@ class _Lead:
                 self._catch_up, args=[name, slot], id=f"{name} late", misfire_grace_time=None,
                 executor="late",
             )
+
+        def over() -> bool:
+            return stopping() or bool(self._failures)
+
         with _started(scheduler, self._stop):
-            while not stopping() and not self._failures:
-                time.sleep(LOOK_SECONDS)
+            while not over():
+                self._check()
+                _pause(over)
         if self._failures:
             raise CouldNot("go on with the schedule", str(self._failures[0])) from self._failures[0]
 
