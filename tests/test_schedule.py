@@ -19,7 +19,7 @@ from test_locks import lose_locks
 from ledger.errors import BadValue
 from ledger.schedule.timing import read_cron, read_every
 from ledger.store.append import format_time
-from ledger.store.connect import changing, reading
+from ledger.store.connect import changing, connect, reading
 from ledger.store.scheduled_runs import ScheduledRun, add_run, read_runs
 
 OUTPUT = Path("output")
@@ -183,6 +183,24 @@ def test_by_hand(folder: Path, sqlite_database: str) -> None:
         ("look", ["status"]), ("no", ["show", "9"])
     ]
     assert len(data_of("schedule", "next", "-n", "3")) == 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_by_hand_is_stopped(folder: Path, sqlite_database: str, number: int) -> None:
+    """Ctrl-C or SIGTERM stops a command that was started by hand, and its row says how it ended."""
+    os.mkfifo("slow.yaml")
+    Path("ledger.toml").write_text(entry("slow", "record slow.yaml --by timer", "every = 60"))
+    words = command("schedule", "trigger", "slow", "--db", sqlite_database)
+    engine = connect(sqlite_database)
+    with subprocess.Popen(words, env=environment(), stderr=subprocess.DEVNULL) as trigger:
+        writer = os.open("slow.yaml", os.O_WRONLY)  # waits until the command reads
+        trigger.send_signal(number)
+        assert trigger.wait(HUNG) == 130
+        os.close(writer)
+
+    (row,) = rows(engine)
+    assert (row.outcome, row.exit_code, row.detail) == ("failed", 130, "stopped; nothing was recorded")
+    assert row.ended_at is not None
 
 
 SOUND = entry("a", "status", "every = 60")

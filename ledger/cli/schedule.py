@@ -153,13 +153,14 @@ def runs(database: str, name: str | None, limit: int, format: str) -> None:
 def trigger(database: str, file: Path, name: str) -> None:
     """Run a declared command now, by hand; the run is remembered.
 
-    Ends with the exit code of the command.
+    Ends with the exit code of the command, which is told of SIGTERM and Ctrl-C.
     """
     declared = {entry.name: entry for entry in _declared(file)}
     if name not in declared:
         raise CouldNot(f"run {name}", f"{file} declares {', '.join(declared) or 'nothing'}")
     from ledger.schedule.commands import Place, run_by_hand
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     place = Place(open_to_read(database), now, _environment(database))
     code = run_by_hand(place, declared[name])
     say(f"{name} ended with exit code {code}; `ledger schedule runs {name}` shows what it said")

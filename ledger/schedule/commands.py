@@ -5,6 +5,7 @@ starts, so a slot that anybody has taken is never run again.
 """
 
 import logging
+import signal
 import subprocess
 import sys
 import tempfile
@@ -115,14 +116,21 @@ def _remember_gap(connection: sa.Connection, schedule: Schedule, slot: datetime)
 def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
     """Run `ledger` with the arguments; returns its exit code and the end of its standard error.
 
-    In a session of its own: Ctrl-C on the terminal of the scheduler does not reach it.
+    In a session of its own: Ctrl-C on the terminal of the scheduler does not reach it. Who runs it
+    by hand is interrupted by Ctrl-C, which is handed on; how it ended is heard all the same.
     """
     command = [sys.executable, "-m", "ledger", *arguments]
     with tempfile.TemporaryFile() as errors:
-        code = subprocess.run(
+        process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stderr=errors,
-            start_new_session=True, check=False,
-        ).returncode
+            start_new_session=True,
+        )
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.send_signal(signal.SIGINT)
+        code = process.returncode
         size = errors.seek(0, 2)
         errors.seek(max(0, size - 4 * REMEMBERED))
         said = errors.read().decode("utf-8", "replace").replace("\0", "").strip()
