@@ -112,6 +112,7 @@ class _Lead:
         with _started(scheduler, self._stop):
             while not over():
                 self._check()
+                scheduler.wakeup()  # it sleeps by another clock, which a paused machine stops
                 _pause(over)
         if self._failures:
             raise CouldNot("go on with the schedule", str(self._failures[0])) from self._failures[0]
