@@ -6,7 +6,7 @@ says so and, with --check, exits 1.
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -25,7 +25,7 @@ from ledger.cli.output import (
 )
 from ledger.cli.progress import progress
 from ledger.cli.start import database_option, open_to_read
-from ledger.errors import BadValue
+from ledger.errors import BadValue, CouldNot
 from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS, projection_named
 from ledger.rebuild import Run, rebuild_all
@@ -74,7 +74,8 @@ def status(database: str, format: str) -> None:
         causes = [remark for p in PROJECTIONS for remark in _stall(connection, p)]
     outcome = "finding" if causes else "ok"
     columns = STATUS if format != "table" else (*IN_TABLE, *(("stalled_at",) if causes else ()))
-    _print_rows(columns, [tuple(row[c] for c in columns) for row in rows], format, outcome, causes)
+    remarks = [*causes, *_drifts(rows)]
+    _print_rows(columns, [tuple(row[c] for c in columns) for row in rows], format, outcome, remarks)
 
 
 @projections.command("catch-up", short_help="Take in what was recorded since the last time.",
@@ -83,12 +84,19 @@ def status(database: str, format: str) -> None:
 @format_option("table", "json", "csv")
 @database_option
 def catch_up(database: str, names: tuple[str, ...], format: str) -> None:
-    """Take in what was recorded since the last time; all projections or those named."""
+    """Take in what was recorded since the last time; all projections or those named.
+
+    One that another process works on is left to it; the others are caught up, and the exit code
+    is 4.
+    """
     engine = open_to_read(database)
-    runs = [
-        catch_up_projection(engine, projection, now, holder=_me()) for projection in _chosen(names)
-    ]
-    _report(runs, format)
+    runs, refusals = [], []
+    for projection in _chosen(names):
+        try:
+            runs.append(catch_up_projection(engine, projection, now, holder=_me()))
+        except CouldNot as refusal:
+            refusals.append(Diagnostic("could_not", str(refusal)))
+    _report(runs, format, refusals)
 
 
 @projections.command(short_help="Fold the answer tables anew from all events.", epilog=examples(
@@ -119,7 +127,7 @@ def rebuild(database: str, names: tuple[str, ...], check: bool, format: str) -> 
 
 def _chosen(names: tuple[str, ...]) -> list[Projection]:
     try:
-        return [projection_named(name) for name in names] or list(PROJECTIONS)
+        return [projection_named(name) for name in dict.fromkeys(names)] or list(PROJECTIONS)
     except BadValue as refusal:
         raise click.BadParameter(str(refusal)) from None
 
@@ -128,15 +136,22 @@ def _me() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
-def _report(runs: list[Run], format: str, *, drift_is_a_finding: bool = False) -> None:
-    """Print the runs, name what drifted or stalled, and end with the exit code for it."""
-    remarks = [remark for run in runs for remark in _remarks(run)]
+def _report(
+    runs: list[Run],
+    format: str,
+    refusals: Sequence[Diagnostic] = (),
+    *,
+    drift_is_a_finding: bool = False,
+) -> None:
+    """Print the runs, name what drifted, stalled or was refused, and end with its exit code."""
+    remarks = [*refusals, *(remark for run in runs for remark in _remarks(run))]
     stalled = any(run.stalled_at is not None for run in runs)
     drifted = drift_is_a_finding and any(run.drift for run in runs)
     rows = [
         (run.projection, run.outcome, run.position, run.events, run.rows, run.drift) for run in runs
     ]
-    _print_rows(DONE, rows, format, "finding" if stalled or drifted else "ok", remarks)
+    outcome = "could_not" if refusals else "finding" if stalled or drifted else "ok"
+    _print_rows(DONE, rows, format, outcome, remarks)
 
 
 def _remarks(run: Run) -> Iterator[Diagnostic]:
@@ -185,6 +200,13 @@ def _stall(connection: sa.Connection, projection: Projection) -> Iterator[Diagno
     if checkpoint is not None and checkpoint.stalled_at is not None:
         where = f"{projection.name} is stalled at position {checkpoint.stalled_at}"
         yield Diagnostic("finding", f"{where}: {checkpoint.stall_cause}")
+
+
+def _drifts(rows: list[dict[str, Any]]) -> Iterator[Diagnostic]:
+    for row in rows:
+        if row["last_drift"]:
+            message = f"the last drift in {row['projection']} was found at {row['last_drift']}"
+            yield Diagnostic("note", message)
 
 
 def _print_rows(
