@@ -67,3 +67,18 @@ def test_nothing_is_put_in_place_without_the_lock(engine: sa.Engine) -> None:
     with reading(engine) as connection:
         versions = connection.exec_driver_sql("SELECT projection_version FROM checkpoints")
         assert versions.scalars().all() == [RELEASES.version]
+
+
+def test_a_lock_file_belongs_to_who_owns_the_ledger(
+    sqlite_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After root has worked on a ledger, its owner can: SQLite's own files are given so, too."""
+    engine = connect(sqlite_database)
+    file = file_of(engine)
+    assert file is not None
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
+    with alone(engine, "releases", HOLDER):
+        pass
+    assert given == [(file.stat().st_uid, file.stat().st_gid)]

@@ -46,6 +46,10 @@ def _file_lock(database: Path, name: str, holder: str) -> Iterator[Check]:
 
     path = database.with_name(f"{database.name}.{name}.lock")
     with path.open("a+") as file:
+        if os.geteuid() == 0:  # else who works here every day could not open it any more
+            owner = database.stat()
+            with suppress(PermissionError):  # a root without rights on this disk
+                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
