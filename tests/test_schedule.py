@@ -176,7 +176,8 @@ def test_by_hand(folder: Path, sqlite_database: str) -> None:
     look = entry("look", "ledger status", "cron = '30 2 * * 1-5'")
     Path("ledger.toml").write_text(look + entry("no", "show 9", "every = 60"))
     run("schedule", "trigger", "look", "--db", sqlite_database)
-    run("schedule", "trigger", "no", "--db", sqlite_database, code=3)
+    said = run("schedule", "trigger", "no", "--db", sqlite_database, code=3).stderr
+    assert said == "no ended with exit code 3; `ledger schedule runs no` shows what it said\n"
     assert "declares look, no" in run("schedule", "trigger", "x", code=4).stderr
 
     failed, looked = data_of("schedule", "runs", "--db", sqlite_database)
@@ -277,6 +278,23 @@ def test_slots_between() -> None:
     )
     with pytest.raises(BadValue):
         read_every(True)
+
+
+def test_what_went_wrong_stands_out_in_the_log(
+    engine: sa.Engine, database: str, folder: Path
+) -> None:
+    """A failed command is logged as an error with what it said; what was not run is a warning."""
+    Path("ledger.toml").write_text(entry("no", "show 9", "every = 1"))
+    before = format_time(datetime.now(UTC) - timedelta(seconds=30))[:20] + "000000Z"
+    with changing(engine) as connection:
+        add_run(connection, ScheduledRun("no", before, "schedule", "running"))
+    with schedulers(database, "a") as (scheduler,):
+        wait_until(lambda: scheduler.logged("ended"))
+        assert scheduler.end(signal.SIGTERM) == 0
+
+    for event, level in (("ended", "error"), ("missed", "warning"), ("abandoned", "warning")):
+        assert {line["level"] for line in scheduler.logged(event)} == {level}
+    assert "position 9 is not in this ledger" in scheduler.logged("ended")[0]["why"]
 
 
 def test_a_leader_that_lost_the_lead(engine: sa.Engine, database: str, folder: Path) -> None:

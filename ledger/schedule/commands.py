@@ -31,6 +31,7 @@ from ledger.store.scheduled_runs import (
 )
 
 LOG = logging.getLogger("ledger.schedule")
+LOG.addHandler(logging.NullHandler())  # where nobody asked for a log, nothing is printed
 REMEMBERED = 2_000
 """The last characters of a command's standard error that its row keeps."""
 
@@ -45,9 +46,9 @@ class Place:
     """Names the same ledger: commands are not told it where others could read it."""
 
 
-def say(what: str, **facts: Any) -> None:
+def say(what: str, level: int = logging.INFO, **facts: Any) -> None:
     """Log one thing that happened, with its facts."""
-    LOG.info(what, extra={"facts": facts})
+    LOG.log(level, what, extra={"facts": facts})
 
 
 def claim(place: Place, schedule: Schedule, slot: datetime, how: str = BY_SCHEDULE) -> bool:
@@ -65,12 +66,15 @@ def claim(place: Place, schedule: Schedule, slot: datetime, how: str = BY_SCHEDU
 
 def run_claimed(place: Place, schedule: Schedule, slot: datetime) -> int:
     """Run the command of a slot that was claimed, to its end; returns its exit code."""
-    facts = {"name": schedule.name, "slot": format_time(slot)}
+    facts: dict[str, Any] = {"name": schedule.name, "slot": format_time(slot)}
     say("started", **facts, command=list(schedule.command))
     code, said = _run(schedule.command, place.environment)
     with changing(place.engine) as connection:
         end_run(connection, schedule.name, facts["slot"], format_time(place.clock()), code, said)
-    say("ended", **facts, exit_code=code)
+    if code == 0:
+        say("ended", **facts, exit_code=code)
+    else:
+        say("ended", logging.ERROR, **facts, exit_code=code, why=said)
     return code
 
 
@@ -81,7 +85,7 @@ def skip(place: Place, schedule: Schedule, slot: datetime, outcome: str, why: st
         _remember_gap(connection, schedule, slot)
         is_new = add_run(connection, run)
     if is_new:
-        say(outcome, name=schedule.name, slot=run.slot, why=why)
+        say(outcome, logging.WARNING, name=schedule.name, slot=run.slot, why=why)
 
 
 def run_by_hand(place: Place, schedule: Schedule) -> int:
@@ -110,7 +114,7 @@ def _remember_gap(connection: sa.Connection, schedule: Schedule, slot: datetime)
         schedule.name, format_time(first), BY_SCHEDULE, "missed", slots=number, detail=detail
     )
     if add_run(connection, run):
-        say("missed", name=schedule.name, slot=run.slot, slots=number, why=detail)
+        say("missed", logging.WARNING, name=schedule.name, slot=run.slot, slots=number, why=detail)
 
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:

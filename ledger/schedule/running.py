@@ -5,6 +5,7 @@ UTC); what runs is a command that can be run by hand, and what became of it is a
 is not the leader stands by and asks every second whether it may be.
 """
 
+import logging
 import random
 import threading
 import time
@@ -137,7 +138,9 @@ class _Lead:
         """Claim the last slot of every schedule that passed while nobody led; and say what did."""
         now = self._place.clock()
         with changing(self._place.engine) as connection:
-            end_abandoned(connection, format_time(now), ABANDONED)
+            left = end_abandoned(connection, format_time(now), ABANDONED)
+        if left:
+            say("abandoned", logging.WARNING, runs=left, why=ABANDONED)
         return [
             (schedule.name, slot)
             for schedule in self._schedules.values()
