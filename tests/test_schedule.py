@@ -339,3 +339,18 @@ def test_a_clock_that_is_set_forward(
         scheduler.join()
     (row,) = rows(engine)
     assert row.how == "schedule"
+
+
+def test_a_ledger_that_takes_no_rows(engine: sa.Engine, database: str, folder: Path) -> None:
+    """A scheduler that cannot record its runs says why in one line of its log; its code is 4."""
+    Path("ledger.toml").write_text(entry("fast", "status", "every = 1"))
+    with schedulers(database, "a") as (scheduler,):
+        wait_until(lambda: scheduler.logged("ended"))
+        with changing(engine) as connection:
+            connection.exec_driver_sql("ALTER TABLE scheduled_runs RENAME TO elsewhere")
+        assert scheduler.process.wait(HUNG) == 4
+        (failed,) = scheduler.logged("failed")
+
+    assert failed["why"].startswith("could not go on with the schedule: ")
+    assert "scheduled_runs" in failed["why"]
+    assert "sqlalche.me" not in failed["why"]

@@ -115,8 +115,9 @@ class _Lead:
                 self._check()
                 scheduler.wakeup()  # it sleeps by another clock, which a paused machine stops
                 _pause(over)
-        if self._failures:
-            raise CouldNot("go on with the schedule", str(self._failures[0])) from self._failures[0]
+        for failure in self._failures[:1]:
+            why = str(getattr(failure, "orig", None) or failure)  # a driver's words, without SQL
+            raise CouldNot("go on with the schedule", why) from failure
 
     def _scheduler(self) -> BackgroundScheduler:
         many = max(1, len(self._schedules))
