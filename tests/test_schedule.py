@@ -227,6 +227,12 @@ BAD = (
     (entry("a", "statsu", "every = 1"), 3, "a command of the ledger"),
     (entry("a", "projections", "every = 1"), 3, "a command of the ledger"),
     (entry("a", "status --nosuch", "every = 1"), 3, "No such option"),
+    (entry("a", "show", "every = 1"), 3, "Missing"),
+    (entry("a", "diff", "every = 1"), 3, "Missing"),
+    (entry("a", "status --format xml", "every = 1"), 3, "'xml'"),
+    (entry("a", "schedule", "every = 1"), 3, "not a schedule itself"),
+    (entry("a", "projections rebuild nosuch", "every = 1"), 3, "got 'nosuch'"),
+    (entry("a", "projections catch-up talks nosuch", "every = 1"), 3, "got 'nosuch'"),
     (entry("a", "status --db x", "every = 1"), 3, "no --db"),
     (entry("a", "schedule run", "every = 1"), 3, "not a schedule itself"),
     (entry("A b", "status", "every = 1"), 2, "small letters"),
@@ -243,6 +249,18 @@ def test_faults_are_named_by_line(toml: str, line: int, said: str, folder: Path)
     refusal = run("schedule", "list", code=3).stderr
     assert f"ledger.toml, line {line}: " in refusal
     assert said in refusal
+
+
+@pytest.mark.parametrize("command", [
+    "audit verify --vkey later.vkey", "record later.yaml", "projections rebuild", "status",
+    "projections rebuild talks releases --check", "answer releases --state BY --format csv",
+    "audit head --key later.key", "show 9",
+])
+def test_files_may_come_later(command: str, folder: Path) -> None:
+    """A command is declared before the files that it will read are there."""
+    Path("ledger.toml").write_text(entry("a", command, "every = 1"))
+    (declared,) = data_of("schedule", "list")
+    assert declared["command"] == command.split()
 
 
 START = datetime(2025, 12, 13, tzinfo=UTC)  # a Saturday

@@ -44,6 +44,19 @@ NUMBERS = ("version", "position", "behind", "seconds_behind", "events", "rows", 
            "stalled_at")
 
 
+class ProjectionName(click.ParamType[Projection]):
+    """The name of a projection."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Projection:
+        """Return the projection of that name."""
+        try:
+            return value if isinstance(value, Projection) else projection_named(value)
+        except BadValue as refusal:
+            self.fail(str(refusal), param, ctx)
+
+
 @click.group(short_help="Keep the answer tables fresh, and see how fresh they are.")
 def projections() -> None:
     """Keep the answer tables fresh, and see how fresh they are.
@@ -80,10 +93,10 @@ def status(database: str, format: str) -> None:
 
 @projections.command("catch-up", short_help="Take in what was recorded since the last time.",
                      epilog=examples("ledger projections catch-up"))
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("named", metavar="[NAME]...", nargs=-1, type=ProjectionName())
 @format_option("table", "json", "csv")
 @database_option
-def catch_up(database: str, names: tuple[str, ...], format: str) -> None:
+def catch_up(database: str, named: tuple[Projection, ...], format: str) -> None:
     """Take in what was recorded since the last time; all projections or those named.
 
     One that another process works on is left to it; the others are caught up, and the exit code
@@ -91,7 +104,7 @@ def catch_up(database: str, names: tuple[str, ...], format: str) -> None:
     """
     engine = open_to_read(database)
     runs, refusals = [], []
-    for projection in _chosen(names):
+    for projection in _chosen(named):
         try:
             runs.append(catch_up_projection(engine, projection, now, holder=_me()))
         except CouldNot as refusal:
@@ -103,19 +116,19 @@ def catch_up(database: str, names: tuple[str, ...], format: str) -> None:
     "ledger projections rebuild",
     "ledger projections rebuild releases --check",
 ))
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("named", metavar="[NAME]...", nargs=-1, type=ProjectionName())
 @click.option("--check", is_flag=True,
               help="Compare only: leave the tables as they are, exit 1 if they differ.")
 @format_option("table", "json", "csv")
 @database_option
-def rebuild(database: str, names: tuple[str, ...], check: bool, format: str) -> None:
+def rebuild(database: str, named: tuple[Projection, ...], check: bool, format: str) -> None:
     """Fold the answer tables anew from all events, all of them or those named.
 
     While it runs, readers see the old tables; Ctrl-C or a crash leaves them as they are. Rows that
     the old tables held otherwise are drift: they are named and replaced.
     """
     engine = open_to_read(database)
-    chosen = _chosen(names)
+    chosen = _chosen(named)
     with reading(engine) as connection:
         head = read_head(connection).size
     with progress("rebuild", head) as show:
@@ -125,11 +138,9 @@ def rebuild(database: str, names: tuple[str, ...], check: bool, format: str) -> 
     _report(runs, format, drift_is_a_finding=check)
 
 
-def _chosen(names: tuple[str, ...]) -> list[Projection]:
-    try:
-        return [projection_named(name) for name in dict.fromkeys(names)] or list(PROJECTIONS)
-    except BadValue as refusal:
-        raise click.BadParameter(str(refusal)) from None
+def _chosen(named: tuple[Projection, ...]) -> list[Projection]:
+    """Return those that were named, each once, or all."""
+    return list(dict.fromkeys(named)) or list(PROJECTIONS)
 
 
 def _me() -> str:

@@ -10,7 +10,7 @@ import os
 import shlex
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ import click
 from sqlalchemy.exc import DBAPIError
 
 from ledger.book import now
+from ledger.cli.audit.options import KeyText
 from ledger.cli.output import (
     Command,
     examples,
@@ -194,12 +195,25 @@ def _checker(root: click.Context) -> Callable[[Sequence[str]], None]:
                 raise BadValue(typed, "a command that is not a schedule itself")
         try:
             options, _, _ = command.make_parser(context).parse_args(words)
+            _check_values(context, options)
         except click.UsageError as refusal:
-            raise BadValue(typed, f"arguments that it takes: {refusal.message}") from None
+            why = refusal.format_message()
+            raise BadValue(typed, f"arguments that it takes: {why}") from None
         if options.get("database"):
             raise BadValue(typed, "no --db: it runs on the ledger of the scheduler")
 
     return check
+
+
+def _check_values(context: click.Context, given: Mapping[str, Any]) -> None:
+    """Raise UsageError for a value that is missing, or that the command would refuse any day."""
+    for parameter in context.command.params:
+        value = given.get(parameter.name or "")
+        if not isinstance(value, str | tuple | list):
+            if parameter.required:
+                raise click.MissingParameter(ctx=context, param=parameter)
+        elif not isinstance(parameter.type, click.Path | KeyText):  # a file may be there later
+            parameter.type_cast_value(context, value)
 
 
 def _environment(database: str) -> dict[str, str]:
