@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,7 @@ from recording import record_example
 
 from ledger.book import now
 from ledger.errors import CouldNot
+from ledger.projections import answer_tables
 from ledger.projections.releases import RELEASES
 from ledger.rebuild import rebuild
 from ledger.store.connect import connect, file_of, reading
@@ -82,3 +85,47 @@ def test_a_lock_file_belongs_to_who_owns_the_ledger(
     with alone(engine, "releases", HOLDER):
         pass
     assert given == [(file.stat().st_uid, file.stat().st_gid)]
+
+
+def test_a_reader_who_does_not_let_go(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebuild ends, naming who reads the tables that it would replace; nobody waits behind it."""
+    monkeypatch.setattr(answer_tables, "TRIES", 2)
+    engine, other = connect(postgres_database), connect(postgres_database)
+    record_example(engine, "article")
+    rebuild(engine, RELEASES, now)
+    anew = replace(RELEASES, version=RELEASES.version + 1)
+    ask = "SELECT count(*) FROM releases"
+    with reading(other) as connection:
+        connection.exec_driver_sql(ask)
+        pid = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        with pytest.raises(CouldNot, match=f"read, now by backend {pid} .*idle in transaction"):
+            rebuild(engine, anew, now)
+    with reading(other) as connection:
+        assert connection.exec_driver_sql(ask).scalar_one() > 0
+    assert rebuild(engine, anew, now).outcome == "ok"
+    engine.dispose()
+    other.dispose()
+
+
+def test_whoever_reads_meanwhile_is_not_kept_waiting(postgres_database: str) -> None:
+    """While a rebuild waits for one reader, others read; when that one is done, it goes on."""
+    engine, other = connect(postgres_database), connect(postgres_database)
+    record_example(engine, "article")
+    rebuild(engine, RELEASES, now)
+    anew = replace(RELEASES, version=RELEASES.version + 1)
+    ask = "SELECT count(*) FROM releases"
+    with ThreadPoolExecutor(1) as pool:
+        with reading(other) as connection:
+            connection.exec_driver_sql(ask)
+            rebuilding = pool.submit(rebuild, engine, anew, now)
+            end = time.monotonic() + 2
+            while time.monotonic() < end:
+                with reading(other) as another:
+                    another.exec_driver_sql("SET LOCAL statement_timeout = 5000")
+                    another.exec_driver_sql(ask)
+            assert not rebuilding.done()
+        assert rebuilding.result(60).outcome == "ok"
+    engine.dispose()
+    other.dispose()
