@@ -168,13 +168,14 @@ def decode(position: int, raw: bytes, disclosures: Mapping[str, str] | None) -> 
     """Return the event in an entry, upcast, its personal fields put back: inverse of `encode`.
 
     A sealed field whose disclosure is gone reads `[erased]`; without disclosures at all (None) the
-    sealed fields are left out, as they are in the entry. Raises BadEntry.
+    sealed fields are left out, as they are in the entry. Raises BadEntry with the position.
     """
-    entry = parse(raw)
     try:
-        return _decoded(position, entry, disclosures)
+        return _decoded(position, parse(raw), disclosures)
+    except BadEntry as refusal:
+        raise BadEntry(f"position {position}: {refusal.why}") from None
     except (LookupError, TypeError, ValueError, AttributeError) as refusal:
-        raise BadEntry(f"{type(refusal).__name__} {refusal}") from None
+        raise BadEntry(f"position {position}: {type(refusal).__name__} {refusal}") from None
 
 
 def _decoded(

@@ -27,6 +27,10 @@ REFUSALS_SHOWN = 3
 class LedgerError(Exception):
     """Anything the ledger says no to; its text is one sentence for a person."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let another process raise it with the same words: they are not worded twice."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
+
 
 class BadValue(LedgerError):
     """One value is refused: says what was got and what was wanted."""
@@ -133,6 +137,7 @@ class BadEntry(LedgerError):
     """Stored bytes are not an entry of this format."""
 
     def __init__(self, why: str) -> None:
+        self.why = why
         super().__init__(f"not an entry: {why}")
 
 

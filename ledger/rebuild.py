@@ -12,7 +12,7 @@ crash at any point leaves the old tables serving, and the next rebuild begins cl
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from itertools import chain
@@ -27,7 +27,7 @@ from ledger.projections.projection import Projection
 from ledger.store.append import Clock, format_time
 from ledger.store.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from ledger.store.connect import changing, reading
-from ledger.store.locks import alone
+from ledger.store.locks import Check, alone
 from ledger.store.read import changed_streams, read_head, read_streams
 from ledger.store.runs import RunRecord, write_run
 
@@ -115,13 +115,16 @@ def rebuild_all(
 
     Every event is read once for all of them; a long log by so many worker processes. With
     `check` the live tables are left alone. Raises CouldNot at once where another process is at
-    one of them, and where there are no tables to check, or their checkpoint lies beyond the log.
+    one of them, and where there are no tables to check, or their checkpoint lies beyond the log;
+    and on the way where a lock is lost, before anything is put in place.
     """
     how = "check" if check else "rebuild"
     with ExitStack() as locks:
-        for projection in projections:
-            locks.enter_context(alone(engine, projection.name, holder))
-        works = [_Work(p, Run(p.name, how, format_time(clock()))) for p in projections]
+        checks = [locks.enter_context(alone(engine, p.name, holder)) for p in projections]
+        works = [
+            _Work(p, Run(p.name, how, format_time(clock())), check_lock)
+            for p, check_lock in zip(projections, checks, strict=True)
+        ]
         head = _head(engine)
         for work in works:
             _advance(engine, work, 0 if check else head)
@@ -138,7 +141,7 @@ def rebuild_all(
         if not check:
             _fill(folding, [work for work in works if work.is_made_anew], head)
         for work in works:
-            with changing(engine) as connection:
+            with _changing(engine, [work]) as connection:
                 if not check:
                     _finish(connection, work)
                 _remember(connection, work.run, clock)
@@ -153,16 +156,17 @@ def catch_up(
     Costs what the changed streams hold, however long the log is. Raises CouldNot where another
     process is at it, and where the checkpoint lies beyond the log.
     """
-    work = _Work(projection, Run(projection.name, "catch_up", format_time(clock())))
-    with alone(engine, projection.name, holder):
+    run = Run(projection.name, "catch_up", format_time(clock()))
+    with alone(engine, projection.name, holder) as check_lock:
+        work = _Work(projection, run, check_lock)
         head = _head(engine)
         _advance(engine, work, head)
         if work.run.position > head:
             raise _beyond(work, head)
         if work.served is not None:
-            with changing(engine) as connection:
-                _remember(connection, work.run, clock)
-            return work.run
+            with _changing(engine, [work]) as connection:
+                _remember(connection, run, clock)
+            return run
     return rebuild(engine, projection, clock, holder=holder)
 
 
@@ -172,6 +176,7 @@ class _Work:
 
     projection: Projection
     run: Run
+    check_lock: Check
     served: Checkpoint | None = None
     """Of the live tables; None where there are none of this version."""
     drifted: set[str] = field(default_factory=set)
@@ -212,6 +217,15 @@ class _Work:
             self.drifted |= drifted.streams
 
 
+@contextmanager
+def _changing(engine: sa.Engine, works: Iterable[_Work]) -> Iterator[sa.Connection]:
+    """Open a transaction that writes for these; raises CouldNot where one is no longer ours."""
+    with changing(engine) as connection:
+        for work in works:
+            work.check_lock()
+        yield connection
+
+
 def _head(engine: sa.Engine) -> int:
     with reading(engine) as connection:
         return read_head(connection).size
@@ -221,7 +235,7 @@ def _advance(engine: sa.Engine, work: _Work, head: int) -> None:
     """Bring the live tables to that head, some events at a time, and say how far they are."""
     projection, run = work.projection, work.run
     while True:
-        with changing(engine) as connection:
+        with _changing(engine, [work]) as connection:
             served = read_checkpoint(connection, projection.name, projection.version)
             if served is None or not work.live.exist(connection):
                 work.served = None
@@ -295,12 +309,12 @@ def _fill_up_to(folding: _Folding, works: Sequence[_Work], position: int) -> Non
     """Reads and writes in turns: no transaction is long, and appends go on in between."""
     if not works:
         return
-    with changing(folding.engine) as connection:
+    with _changing(folding.engine, works) as connection:
         for work in works:
             work.side.make(connection)
             work.run.position = position
     for folded in folding.every_part(works, position, compare=False):
-        with changing(folding.engine) as connection:
+        with _changing(folding.engine, works) as connection:
             for work in works:
                 if work.projection.name in folded.counts:
                     work.side.write(connection, folded.rows)

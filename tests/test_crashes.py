@@ -4,6 +4,7 @@ SQLite writes through to the disk here; PostgreSQL is the server that the fixtur
 commit is on disk before it is acknowledged is a matter of settings, which the last tests look at.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
@@ -29,7 +30,14 @@ from appenders import (
 from ledger import tables
 from ledger.errors import CouldNot
 from ledger.store.append import append
-from ledger.store.connect import connect, file_of, place_of, reading, writing
+from ledger.store.connect import (
+    RENEWED_SECONDS,
+    connect,
+    file_of,
+    place_of,
+    reading,
+    writing,
+)
 from ledger.store.read import read_head
 
 LIVES = 12
@@ -241,6 +249,23 @@ def test_postgresql_settings(postgres_database: str, whose: str, default: str, w
     with reading(engine) as connection:
         assert read_head(connection).size == 0
     engine.dispose()
+
+
+def test_a_connection_that_stood_idle(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that a server cut off while it stood idle for a minute is not used again."""
+    engine, other = connect(postgres_database), connect(postgres_database)
+    with reading(engine) as connection:
+        idle = connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+    with reading(other) as connection:
+        connection.execute(sa.select(sa.func.pg_terminate_backend(idle)))
+    now = time.time()
+    monkeypatch.setattr("sqlalchemy.pool.base.time.time", lambda: now + RENEWED_SECONDS + 1)
+    with reading(engine) as connection:
+        assert read_head(connection).size == 0
+    engine.dispose()
+    other.dispose()
 
 
 @pytest.mark.parametrize(

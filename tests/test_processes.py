@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 import sqlalchemy as sa
 
-from ledger.errors import NotFound
+from ledger.errors import CouldNot, NotFound
 from ledger.processes import WorkerDied, aside, in_order
 from ledger.store.connect import connect, reading
 
@@ -26,8 +26,13 @@ def events_and_process(engine: sa.Engine, task: int) -> tuple[int, int, int]:
 def refusing(engine: sa.Engine, task: int) -> int:
     """Raise at the third task."""
     if task == 3:
-        raise NotFound(f"task {task}")
+        raise NotFound(f"task {task}", "ask for another")
     return task
+
+
+def unable(engine: sa.Engine, task: int) -> None:
+    """Raise what takes two words."""
+    raise CouldNot("do a task", "it is too hard")
 
 
 def dying(engine: sa.Engine, task: int) -> int:
@@ -84,8 +89,16 @@ def test_what_a_worker_raises_is_raised(sqlite_database: str, workers: int) -> N
     answers = in_order(connect(sqlite_database), refusing, range(9), workers)
 
     assert [next(answers), next(answers), next(answers)] == [0, 1, 2]
-    with pytest.raises(NotFound, match="task 3"):
+    with pytest.raises(NotFound, match=r"^task 3 is not in this ledger: ask for another$"):
         next(answers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_refusal_of_several_words_is_raised(sqlite_database: str, workers: int) -> None:
+    """What a worker refuses is worded once, and can be asked for what and why."""
+    with pytest.raises(CouldNot, match=r"^could not do a task: it is too hard$") as refusal:
+        list(in_order(connect(sqlite_database), unable, range(9), workers))
+    assert (refusal.value.what, refusal.value.why) == ("do a task", "it is too hard")
 
 
 def test_a_worker_that_dies_is_noticed(sqlite_database: str) -> None:

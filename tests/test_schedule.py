@@ -4,21 +4,27 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from command_line import ROOT, command, data_of, environment, run
+from test_locks import lose_locks
 
+from ledger.cli.start import VARIABLE
 from ledger.errors import BadValue
+from ledger.schedule.commands import Place
+from ledger.schedule.declaration import read_schedules
+from ledger.schedule.running import run_schedules
 from ledger.schedule.timing import read_cron, read_every
 from ledger.store.append import format_time
-from ledger.store.connect import changing, reading
+from ledger.store.connect import changing, connect, reading
 from ledger.store.scheduled_runs import ScheduledRun, add_run, read_runs
 
 OUTPUT = Path("output")
@@ -170,7 +176,8 @@ def test_by_hand(folder: Path, sqlite_database: str) -> None:
     look = entry("look", "ledger status", "cron = '30 2 * * 1-5'")
     Path("ledger.toml").write_text(look + entry("no", "show 9", "every = 60"))
     run("schedule", "trigger", "look", "--db", sqlite_database)
-    run("schedule", "trigger", "no", "--db", sqlite_database, code=3)
+    said = run("schedule", "trigger", "no", "--db", sqlite_database, code=3).stderr
+    assert said == "no ended with exit code 3; `ledger schedule runs no` shows what it said\n"
     assert "declares look, no" in run("schedule", "trigger", "x", code=4).stderr
 
     failed, looked = data_of("schedule", "runs", "--db", sqlite_database)
@@ -182,6 +189,25 @@ def test_by_hand(folder: Path, sqlite_database: str) -> None:
         ("look", ["status"]), ("no", ["show", "9"])
     ]
     assert len(data_of("schedule", "next", "-n", "3")) == 6
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_by_hand_is_stopped(folder: Path, sqlite_database: str, number: int) -> None:
+    """Ctrl-C or SIGTERM stops a command that was started by hand, and its row says how it ended."""
+    os.mkfifo("slow.yaml")
+    Path("ledger.toml").write_text(entry("slow", "record slow.yaml --by timer", "every = 60"))
+    words = command("schedule", "trigger", "slow", "--db", sqlite_database)
+    engine = connect(sqlite_database)
+    with subprocess.Popen(words, env=environment(), stderr=subprocess.DEVNULL) as trigger:
+        writer = os.open("slow.yaml", os.O_WRONLY)  # waits until the command reads
+        trigger.send_signal(number)
+        assert trigger.wait(HUNG) == 130
+        os.close(writer)
+
+    (row,) = rows(engine)
+    assert (row.outcome, row.exit_code) == ("failed", 130)
+    assert row.detail == "stopped; nothing was recorded"
+    assert row.ended_at is not None
 
 
 SOUND = entry("a", "status", "every = 60")
@@ -201,6 +227,12 @@ BAD = (
     (entry("a", "statsu", "every = 1"), 3, "a command of the ledger"),
     (entry("a", "projections", "every = 1"), 3, "a command of the ledger"),
     (entry("a", "status --nosuch", "every = 1"), 3, "No such option"),
+    (entry("a", "show", "every = 1"), 3, "Missing"),
+    (entry("a", "diff", "every = 1"), 3, "Missing"),
+    (entry("a", "status --format xml", "every = 1"), 3, "'xml'"),
+    (entry("a", "schedule", "every = 1"), 3, "not a schedule itself"),
+    (entry("a", "projections rebuild nosuch", "every = 1"), 3, "got 'nosuch'"),
+    (entry("a", "projections catch-up talks nosuch", "every = 1"), 3, "got 'nosuch'"),
     (entry("a", "status --db x", "every = 1"), 3, "no --db"),
     (entry("a", "schedule run", "every = 1"), 3, "not a schedule itself"),
     (entry("A b", "status", "every = 1"), 2, "small letters"),
@@ -217,6 +249,18 @@ def test_faults_are_named_by_line(toml: str, line: int, said: str, folder: Path)
     refusal = run("schedule", "list", code=3).stderr
     assert f"ledger.toml, line {line}: " in refusal
     assert said in refusal
+
+
+@pytest.mark.parametrize("command", [
+    "audit verify --vkey later.vkey", "record later.yaml", "projections rebuild", "status",
+    "projections rebuild talks releases --check", "answer releases --state BY --format csv",
+    "audit head --key later.key", "show 9",
+])
+def test_files_may_come_later(command: str, folder: Path) -> None:
+    """A command is declared before the files that it will read are there."""
+    Path("ledger.toml").write_text(entry("a", command, "every = 1"))
+    (declared,) = data_of("schedule", "list")
+    assert declared["command"] == command.split()
 
 
 START = datetime(2025, 12, 13, tzinfo=UTC)  # a Saturday
@@ -252,3 +296,79 @@ def test_slots_between() -> None:
     )
     with pytest.raises(BadValue):
         read_every(True)
+
+
+def test_what_went_wrong_stands_out_in_the_log(
+    engine: sa.Engine, database: str, folder: Path
+) -> None:
+    """A failed command is logged as an error with what it said; what was not run is a warning."""
+    Path("ledger.toml").write_text(entry("no", "show 9", "every = 1"))
+    before = format_time(datetime.now(UTC) - timedelta(seconds=30))[:20] + "000000Z"
+    with changing(engine) as connection:
+        add_run(connection, ScheduledRun("no", before, "schedule", "running"))
+    with schedulers(database, "a") as (scheduler,):
+        wait_until(lambda: scheduler.logged("ended"))
+        assert scheduler.end(signal.SIGTERM) == 0
+
+    for event, level in (("ended", "error"), ("missed", "warning"), ("abandoned", "warning")):
+        assert {line["level"] for line in scheduler.logged(event)} == {level}
+    assert "position 9 is not in this ledger" in scheduler.logged("ended")[0]["why"]
+
+
+def test_a_leader_that_lost_the_lead(engine: sa.Engine, database: str, folder: Path) -> None:
+    """A leader whose lock is gone, or whose ledger was replaced, says so and ends with code 4."""
+    Path("ledger.toml").write_text(entry("fast", "status", "every = 1"))
+    with schedulers(database, "a") as (scheduler,):
+        wait_until(lambda: scheduler.logged("ended"))
+        lose_locks(engine)
+        assert scheduler.process.wait(HUNG) == 4
+        (failed,) = scheduler.logged("failed")
+
+    assert failed["level"] == "error"
+    assert "could not go on with schedule: its lock was lost: " in failed["why"]
+
+
+def test_a_clock_that_is_set_forward(
+    sqlite_database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a pause of the machine, or another jump of its clock, a slot runs within its grace."""
+    Path("ledger.toml").write_text(entry("daily", "status", "every = '1 day'"))
+    (daily,) = read_schedules(Path("ledger.toml"), lambda _: None)
+    jump = daily.slots.after(datetime.now(UTC)) - datetime.now(UTC)
+    ahead = [timedelta(0)]
+
+    class Clock:
+        @staticmethod
+        def now(zone: tzinfo = UTC) -> datetime:
+            return datetime.now(zone) + ahead[0]
+
+    monkeypatch.setattr("apscheduler.schedulers.base.datetime", Clock)
+    monkeypatch.setattr("apscheduler.executors.base.datetime", Clock)
+    engine, over = connect(sqlite_database), threading.Event()
+    place = Place(engine, Clock.now, environment() | {VARIABLE: sqlite_database})
+    scheduler = threading.Thread(target=run_schedules, args=(place, [daily], "me", over.is_set))
+    scheduler.start()
+    try:
+        time.sleep(1)
+        ahead[0] = jump + timedelta(seconds=1)
+        wait_until(lambda: rows(engine, "ok"))
+    finally:
+        over.set()
+        scheduler.join()
+    (row,) = rows(engine)
+    assert row.how == "schedule"
+
+
+def test_a_ledger_that_takes_no_rows(engine: sa.Engine, database: str, folder: Path) -> None:
+    """A scheduler that cannot record its runs says why in one line of its log; its code is 4."""
+    Path("ledger.toml").write_text(entry("fast", "status", "every = 1"))
+    with schedulers(database, "a") as (scheduler,):
+        wait_until(lambda: scheduler.logged("ended"))
+        with changing(engine) as connection:
+            connection.exec_driver_sql("ALTER TABLE scheduled_runs RENAME TO elsewhere")
+        assert scheduler.process.wait(HUNG) == 4
+        (failed,) = scheduler.logged("failed")
+
+    assert failed["why"].startswith("could not go on with the schedule: ")
+    assert "scheduled_runs" in failed["why"]
+    assert "sqlalche.me" not in failed["why"]

@@ -175,7 +175,7 @@ CORRECTED = json.loads(OLD_TALKS_CORRECTED)["data"]
 )
 def test_entries_from_a_newer_ledger(fields: dict[str, Any], why: str) -> None:
     """An entry of a type or version that is not known here is refused, and never guessed at."""
-    with pytest.raises(BadEntry, match=f"^not an entry: .*{why}"):
+    with pytest.raises(BadEntry, match=f"^not an entry: position 1: .*{why}"):
         decode(1, changed(_sd={}, **fields), {})
 
 
@@ -187,8 +187,8 @@ def test_entries_from_a_newer_ledger(fields: dict[str, Any], why: str) -> None:
     ],
 )
 def test_bytes_that_are_no_entry(raw: bytes) -> None:
-    """Bytes that are no JSON object of this format are refused."""
-    with pytest.raises(BadEntry, match=r"^not an entry: "):
+    """Bytes that are no JSON object of this format are refused, and their position is named."""
+    with pytest.raises(BadEntry, match=r"^not an entry: position 1: "):
         decode(1, raw, {})
 
 

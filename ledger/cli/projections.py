@@ -6,7 +6,7 @@ says so and, with --check, exits 1.
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -25,7 +25,7 @@ from ledger.cli.output import (
 )
 from ledger.cli.progress import progress
 from ledger.cli.start import database_option, open_to_read
-from ledger.errors import BadValue
+from ledger.errors import BadValue, CouldNot
 from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS, projection_named
 from ledger.rebuild import Run, rebuild_all
@@ -42,6 +42,19 @@ IN_TABLE = ("projection", "position", "behind", "seconds_behind", "rebuilt_at")
 """What a table shows; where any is stalled, also at which position."""
 NUMBERS = ("version", "position", "behind", "seconds_behind", "events", "rows", "drift",
            "stalled_at")
+
+
+class ProjectionName(click.ParamType[Projection]):
+    """The name of a projection."""
+
+    name = "NAME"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Projection:
+        """Return the projection of that name."""
+        try:
+            return value if isinstance(value, Projection) else projection_named(value)
+        except BadValue as refusal:
+            self.fail(str(refusal), param, ctx)
 
 
 @click.group(short_help="Keep the answer tables fresh, and see how fresh they are.")
@@ -74,40 +87,48 @@ def status(database: str, format: str) -> None:
         causes = [remark for p in PROJECTIONS for remark in _stall(connection, p)]
     outcome = "finding" if causes else "ok"
     columns = STATUS if format != "table" else (*IN_TABLE, *(("stalled_at",) if causes else ()))
-    _print_rows(columns, [tuple(row[c] for c in columns) for row in rows], format, outcome, causes)
+    remarks = [*causes, *_drifts(rows)]
+    _print_rows(columns, [tuple(row[c] for c in columns) for row in rows], format, outcome, remarks)
 
 
 @projections.command("catch-up", short_help="Take in what was recorded since the last time.",
                      epilog=examples("ledger projections catch-up"))
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("named", metavar="[NAME]...", nargs=-1, type=ProjectionName())
 @format_option("table", "json", "csv")
 @database_option
-def catch_up(database: str, names: tuple[str, ...], format: str) -> None:
-    """Take in what was recorded since the last time; all projections or those named."""
+def catch_up(database: str, named: tuple[Projection, ...], format: str) -> None:
+    """Take in what was recorded since the last time; all projections or those named.
+
+    One that another process works on is left to it; the others are caught up, and the exit code
+    is 4.
+    """
     engine = open_to_read(database)
-    runs = [
-        catch_up_projection(engine, projection, now, holder=_me()) for projection in _chosen(names)
-    ]
-    _report(runs, format)
+    runs, refusals = [], []
+    for projection in _chosen(named):
+        try:
+            runs.append(catch_up_projection(engine, projection, now, holder=_me()))
+        except CouldNot as refusal:
+            refusals.append(Diagnostic("could_not", str(refusal)))
+    _report(runs, format, refusals)
 
 
 @projections.command(short_help="Fold the answer tables anew from all events.", epilog=examples(
     "ledger projections rebuild",
     "ledger projections rebuild releases --check",
 ))
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.argument("named", metavar="[NAME]...", nargs=-1, type=ProjectionName())
 @click.option("--check", is_flag=True,
               help="Compare only: leave the tables as they are, exit 1 if they differ.")
 @format_option("table", "json", "csv")
 @database_option
-def rebuild(database: str, names: tuple[str, ...], check: bool, format: str) -> None:
+def rebuild(database: str, named: tuple[Projection, ...], check: bool, format: str) -> None:
     """Fold the answer tables anew from all events, all of them or those named.
 
     While it runs, readers see the old tables; Ctrl-C or a crash leaves them as they are. Rows that
     the old tables held otherwise are drift: they are named and replaced.
     """
     engine = open_to_read(database)
-    chosen = _chosen(names)
+    chosen = _chosen(named)
     with reading(engine) as connection:
         head = read_head(connection).size
     with progress("rebuild", head) as show:
@@ -117,26 +138,31 @@ def rebuild(database: str, names: tuple[str, ...], check: bool, format: str) -> 
     _report(runs, format, drift_is_a_finding=check)
 
 
-def _chosen(names: tuple[str, ...]) -> list[Projection]:
-    try:
-        return [projection_named(name) for name in names] or list(PROJECTIONS)
-    except BadValue as refusal:
-        raise click.BadParameter(str(refusal)) from None
+def _chosen(named: tuple[Projection, ...]) -> list[Projection]:
+    """Return those that were named, each once, or all."""
+    return list(dict.fromkeys(named)) or list(PROJECTIONS)
 
 
 def _me() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
-def _report(runs: list[Run], format: str, *, drift_is_a_finding: bool = False) -> None:
-    """Print the runs, name what drifted or stalled, and end with the exit code for it."""
-    remarks = [remark for run in runs for remark in _remarks(run)]
+def _report(
+    runs: list[Run],
+    format: str,
+    refusals: Sequence[Diagnostic] = (),
+    *,
+    drift_is_a_finding: bool = False,
+) -> None:
+    """Print the runs, name what drifted, stalled or was refused, and end with its exit code."""
+    remarks = [*refusals, *(remark for run in runs for remark in _remarks(run))]
     stalled = any(run.stalled_at is not None for run in runs)
     drifted = drift_is_a_finding and any(run.drift for run in runs)
     rows = [
         (run.projection, run.outcome, run.position, run.events, run.rows, run.drift) for run in runs
     ]
-    _print_rows(DONE, rows, format, "finding" if stalled or drifted else "ok", remarks)
+    outcome = "could_not" if refusals else "finding" if stalled or drifted else "ok"
+    _print_rows(DONE, rows, format, outcome, remarks)
 
 
 def _remarks(run: Run) -> Iterator[Diagnostic]:
@@ -185,6 +211,13 @@ def _stall(connection: sa.Connection, projection: Projection) -> Iterator[Diagno
     if checkpoint is not None and checkpoint.stalled_at is not None:
         where = f"{projection.name} is stalled at position {checkpoint.stalled_at}"
         yield Diagnostic("finding", f"{where}: {checkpoint.stall_cause}")
+
+
+def _drifts(rows: list[dict[str, Any]]) -> Iterator[Diagnostic]:
+    for row in rows:
+        if row["last_drift"]:
+            message = f"the last drift in {row['projection']} was found at {row['last_drift']}"
+            yield Diagnostic("note", message)
 
 
 def _print_rows(

@@ -10,18 +10,21 @@ import os
 import shlex
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from sqlalchemy.exc import DBAPIError
 
 from ledger.book import now
+from ledger.cli.audit.options import KeyText
 from ledger.cli.output import (
     Command,
     examples,
+    finish,
     format_option,
     print_csv,
     print_json,
@@ -85,7 +88,12 @@ def run(database: str, file: Path) -> None:
     _log_json()
     place = Place(open_to_read(database), now, _environment(database))
     holder = f"process {os.getpid()} on {socket.gethostname()}"
-    run_schedules(place, declared, holder, lambda: bool(asked))
+    try:
+        run_schedules(place, declared, holder, lambda: bool(asked))
+    except (CouldNot, DBAPIError) as failure:  # a line of the log, like every other
+        facts = {"why": str(getattr(failure, "orig", failure))}
+        logging.getLogger("ledger.schedule").error("failed", extra={"facts": facts})
+        finish("could_not")
 
 
 @schedule.command("list", epilog=examples("ledger schedule list"))
@@ -146,13 +154,14 @@ def runs(database: str, name: str | None, limit: int, format: str) -> None:
 def trigger(database: str, file: Path, name: str) -> None:
     """Run a declared command now, by hand; the run is remembered.
 
-    Ends with the exit code of the command.
+    Ends with the exit code of the command, which is told of SIGTERM and Ctrl-C.
     """
     declared = {entry.name: entry for entry in _declared(file)}
     if name not in declared:
         raise CouldNot(f"run {name}", f"{file} declares {', '.join(declared) or 'nothing'}")
     from ledger.schedule.commands import Place, run_by_hand
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     place = Place(open_to_read(database), now, _environment(database))
     code = run_by_hand(place, declared[name])
     say(f"{name} ended with exit code {code}; `ledger schedule runs {name}` shows what it said")
@@ -186,12 +195,25 @@ def _checker(root: click.Context) -> Callable[[Sequence[str]], None]:
                 raise BadValue(typed, "a command that is not a schedule itself")
         try:
             options, _, _ = command.make_parser(context).parse_args(words)
+            _check_values(context, options)
         except click.UsageError as refusal:
-            raise BadValue(typed, f"arguments that it takes: {refusal.message}") from None
+            why = refusal.format_message()
+            raise BadValue(typed, f"arguments that it takes: {why}") from None
         if options.get("database"):
             raise BadValue(typed, "no --db: it runs on the ledger of the scheduler")
 
     return check
+
+
+def _check_values(context: click.Context, given: Mapping[str, Any]) -> None:
+    """Raise UsageError for a value that is missing, or that the command would refuse any day."""
+    for parameter in context.command.params:
+        value = given.get(parameter.name or "")
+        if not isinstance(value, str | tuple | list):
+            if parameter.required:
+                raise click.MissingParameter(ctx=context, param=parameter)
+        elif not isinstance(parameter.type, click.Path | KeyText):  # a file may be there later
+            parameter.type_cast_value(context, value)
 
 
 def _environment(database: str) -> dict[str, str]:

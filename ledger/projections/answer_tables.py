@@ -10,10 +10,16 @@ from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
+from ledger.errors import CouldNot
 from ledger.projections.projection import Projection, Row, Rows, columns_of, keys_of
 
 SIDE = "__new"
+TRIES, TRY_SECONDS = 600, 1
+"""How often, and how long each time, a rebuild on PostgreSQL waits for those who read the tables
+that it replaces. Who wants to read meanwhile waits for one of these times at most."""
+LOCK_NOT_AVAILABLE = "55P03"
 EXAMPLES = 20
 """Differences that are named; all are counted and mended."""
 
@@ -100,8 +106,11 @@ def differences(projection: Projection, live: Rows, rebuilt: Rows) -> Iterator[D
 def put_in_place(connection: sa.Connection, live: AnswerTables, side: AnswerTables) -> None:
     """Make the tables on the side the live ones, whatever shape those had, with their indexes.
 
-    Whoever reads on PostgreSQL waits for as long as the indexes take; on SQLite nobody does.
+    Whoever reads on PostgreSQL waits for as long as the indexes take; on SQLite nobody does. Raises
+    CouldNot where somebody there goes on reading the old ones.
     """
+    if connection.dialect.name == "postgresql":
+        _take_from_readers(connection, live)
     live.drop(connection)
     for name, table in live.tables.items():
         beside = side.tables[name].name
@@ -110,6 +119,34 @@ def put_in_place(connection: sa.Connection, live: AnswerTables, side: AnswerTabl
             connection.exec_driver_sql(f"ALTER INDEX {beside}_pkey RENAME TO {name}_pkey")
         for index in table.indexes:
             index.create(connection)
+
+
+def _take_from_readers(connection: sa.Connection, live: AnswerTables) -> None:
+    """Lock the tables, time and again: whoever came later would wait behind one long wait."""
+    there = [name for name in live.tables if sa.inspect(connection).has_table(name)]
+    if not there:
+        return
+    for _ in range(TRIES):
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{TRY_SECONDS}s'")
+                connection.exec_driver_sql(f"LOCK TABLE {', '.join(there)}")
+                connection.exec_driver_sql("SET LOCAL lock_timeout = DEFAULT")
+            return
+        except exc.OperationalError as failure:
+            if getattr(failure.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE:
+                raise
+    readers = ", ".join(connection.execute(_READERS, {"names": there}).scalars())
+    why = f"for {TRIES * TRY_SECONDS} s they were read, now by {readers or 'nobody'}"
+    raise CouldNot(f"put the tables of {live.projection.name} in place", why)
+
+
+_READERS = sa.text(
+    "SELECT DISTINCT concat_ws(' ', 'backend', a.pid, a.usename, a.application_name, a.state)"
+    " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+    " WHERE l.pid <> pg_backend_pid() AND l.granted"
+    " AND l.relation IN (SELECT to_regclass(name) FROM unnest(CAST(:names AS text[])) AS name)"
+)
 
 
 def _beside(table: sa.Table) -> sa.Table:

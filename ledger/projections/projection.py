@@ -191,13 +191,10 @@ class Fold:
 class CannotApply(LedgerError):
     """A projection cannot apply an event: it stops there, the others go on."""
 
-    def __init__(self, projection: str, position: int, cause: Exception | str) -> None:
+    def __init__(self, projection: str, position: int, cause: Exception) -> None:
         self.projection, self.position = projection, position
-        self.cause = cause if isinstance(cause, str) else f"{type(cause).__name__}: {cause}"
+        self.cause = f"{type(cause).__name__}: {cause}"
         super().__init__(f"{projection} cannot apply position {position}: {self.cause}")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return CannotApply, (self.projection, self.position, self.cause)
 
 
 def standing_at(table: sa.FromClause, as_of: int | None) -> sa.ColumnElement[bool]:

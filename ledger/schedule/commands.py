@@ -5,6 +5,7 @@ starts, so a slot that anybody has taken is never run again.
 """
 
 import logging
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,7 @@ from ledger.store.scheduled_runs import (
 )
 
 LOG = logging.getLogger("ledger.schedule")
+LOG.addHandler(logging.NullHandler())  # where nobody asked for a log, nothing is printed
 REMEMBERED = 2_000
 """The last characters of a command's standard error that its row keeps."""
 
@@ -44,9 +46,9 @@ class Place:
     """Names the same ledger: commands are not told it where others could read it."""
 
 
-def say(what: str, **facts: Any) -> None:
+def say(what: str, level: int = logging.INFO, **facts: Any) -> None:
     """Log one thing that happened, with its facts."""
-    LOG.info(what, extra={"facts": facts})
+    LOG.log(level, what, extra={"facts": facts})
 
 
 def claim(place: Place, schedule: Schedule, slot: datetime, how: str = BY_SCHEDULE) -> bool:
@@ -64,12 +66,15 @@ def claim(place: Place, schedule: Schedule, slot: datetime, how: str = BY_SCHEDU
 
 def run_claimed(place: Place, schedule: Schedule, slot: datetime) -> int:
     """Run the command of a slot that was claimed, to its end; returns its exit code."""
-    facts = {"name": schedule.name, "slot": format_time(slot)}
+    facts: dict[str, Any] = {"name": schedule.name, "slot": format_time(slot)}
     say("started", **facts, command=list(schedule.command))
     code, said = _run(schedule.command, place.environment)
     with changing(place.engine) as connection:
         end_run(connection, schedule.name, facts["slot"], format_time(place.clock()), code, said)
-    say("ended", **facts, exit_code=code)
+    if code == 0:
+        say("ended", **facts, exit_code=code)
+    else:
+        say("ended", logging.ERROR, **facts, exit_code=code, why=said)
     return code
 
 
@@ -80,7 +85,7 @@ def skip(place: Place, schedule: Schedule, slot: datetime, outcome: str, why: st
         _remember_gap(connection, schedule, slot)
         is_new = add_run(connection, run)
     if is_new:
-        say(outcome, name=schedule.name, slot=run.slot, why=why)
+        say(outcome, logging.WARNING, name=schedule.name, slot=run.slot, why=why)
 
 
 def run_by_hand(place: Place, schedule: Schedule) -> int:
@@ -109,20 +114,27 @@ def _remember_gap(connection: sa.Connection, schedule: Schedule, slot: datetime)
         schedule.name, format_time(first), BY_SCHEDULE, "missed", slots=number, detail=detail
     )
     if add_run(connection, run):
-        say("missed", name=schedule.name, slot=run.slot, slots=number, why=detail)
+        say("missed", logging.WARNING, name=schedule.name, slot=run.slot, slots=number, why=detail)
 
 
 def _run(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[int, str]:
     """Run `ledger` with the arguments; returns its exit code and the end of its standard error.
 
-    In a session of its own: Ctrl-C on the terminal of the scheduler does not reach it.
+    In a session of its own: Ctrl-C on the terminal of the scheduler does not reach it. Who runs it
+    by hand is interrupted by Ctrl-C, which is handed on; how it ended is heard all the same.
     """
     command = [sys.executable, "-m", "ledger", *arguments]
     with tempfile.TemporaryFile() as errors:
-        code = subprocess.run(
+        process = subprocess.Popen(
             command, env=environment, stdin=subprocess.DEVNULL, stderr=errors,
-            start_new_session=True, check=False,
-        ).returncode
+            start_new_session=True,
+        )
+        while process.returncode is None:
+            try:
+                process.wait()
+            except KeyboardInterrupt:
+                process.send_signal(signal.SIGINT)
+        code = process.returncode
         size = errors.seek(0, 2)
         errors.seek(max(0, size - 4 * REMEMBERED))
         said = errors.read().decode("utf-8", "replace").replace("\0", "").strip()

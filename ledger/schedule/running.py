@@ -5,6 +5,7 @@ UTC); what runs is a command that can be run by hand, and what became of it is a
 is not the leader stands by and asks every second whether it may be.
 """
 
+import logging
 import random
 import threading
 import time
@@ -22,12 +23,12 @@ from ledger.schedule.commands import Place, claim, read_moment, run_claimed, say
 from ledger.schedule.declaration import Schedule
 from ledger.store.append import format_time
 from ledger.store.connect import changing, reading
-from ledger.store.locks import alone
+from ledger.store.locks import Check, alone
 from ledger.store.scheduled_runs import CATCHING_UP, end_abandoned, forget_run, last_slot
 
 LOCK = "schedule"
-STANDBY_SECONDS = 1.0
-"""How often a process that stands by asks for the lead."""
+ASK_SECONDS = 1.0
+"""How often a process that stands by asks for the lead, and the leader whether it still has it."""
 LOOK_SECONDS = 0.1
 """How often a process looks whether it is to stop."""
 ABANDONED = "the scheduler ended before the command did"
@@ -41,33 +42,40 @@ def run_schedules(
 ) -> None:
     """Lead, or stand by until there is no leader; returns when told to stop.
 
-    A command that is running then is waited for. Raises CouldNot where the ledger no longer takes
-    rows: nothing is run that cannot be remembered.
+    A command that is running then is waited for. Raises CouldNot where the lead is lost, and where
+    the ledger no longer takes rows: nothing is run that cannot be remembered.
     """
     with ExitStack() as lead:
-        if not _wait_for_lead(lead, place, holder, stopping):
+        check = _wait_for_lead(lead, place, holder, stopping)
+        if check is None:
             say("stopped", was="standing by")
             return
         say("leading", holder=holder, schedules=[schedule.name for schedule in schedules])
-        _Lead(place, schedules).last_until(stopping)
+        _Lead(place, schedules, check).last_until(stopping)
         say("stopped", was="leading")
 
 
-def _wait_for_lead(lead: ExitStack, place: Place, holder: str, stopping: Stopping) -> bool:
-    """Take the lock; returns False when told to stop before that."""
+def _wait_for_lead(
+    lead: ExitStack, place: Place, holder: str, stopping: Stopping
+) -> Check | None:
+    """Take the lock and return its check; None when told to stop before that."""
     told = False
     while not stopping():
         try:
-            lead.enter_context(alone(place.engine, LOCK, holder))
-            return True
+            return lead.enter_context(alone(place.engine, LOCK, holder))
         except CouldNot as taken:
             if not told:
                 say("standing by", why=str(taken))
                 told = True
-        until = time.monotonic() + STANDBY_SECONDS
-        while time.monotonic() < until and not stopping():
-            time.sleep(LOOK_SECONDS)
-    return False
+        _pause(stopping)
+    return None
+
+
+def _pause(stopping: Stopping) -> None:
+    """Wait until it is time to ask for the lead again, or to stop."""
+    until = time.monotonic() + ASK_SECONDS
+    while time.monotonic() < until and not stopping():
+        time.sleep(LOOK_SECONDS)
 
 
 class _Pool(ThreadPoolExecutor):  # type: ignore[misc]
@@ -81,8 +89,8 @@ class _Pool(ThreadPoolExecutor):  # type: ignore[misc]
 class _Lead:
     """The time in which this process leads."""
 
-    def __init__(self, place: Place, schedules: Sequence[Schedule]) -> None:
-        self._place = place
+    def __init__(self, place: Place, schedules: Sequence[Schedule], check: Check) -> None:
+        self._place, self._check = place, check
         self._schedules = {schedule.name: schedule for schedule in schedules}
         # A catching-up run and a regular one are two jobs to APScheduler, and never run at once.
         self._busy = {schedule.name: threading.Lock() for schedule in schedules}
@@ -98,11 +106,18 @@ class _Lead:
                 self._catch_up, args=[name, slot], id=f"{name} late", misfire_grace_time=None,
                 executor="late",
             )
+
+        def over() -> bool:
+            return stopping() or bool(self._failures)
+
         with _started(scheduler, self._stop):
-            while not stopping() and not self._failures:
-                time.sleep(LOOK_SECONDS)
-        if self._failures:
-            raise CouldNot("go on with the schedule", str(self._failures[0])) from self._failures[0]
+            while not over():
+                self._check()
+                scheduler.wakeup()  # it sleeps by another clock, which a paused machine stops
+                _pause(over)
+        for failure in self._failures[:1]:
+            why = str(getattr(failure, "orig", None) or failure)  # a driver's words, without SQL
+            raise CouldNot("go on with the schedule", why) from failure
 
     def _scheduler(self) -> BackgroundScheduler:
         many = max(1, len(self._schedules))
@@ -124,7 +139,9 @@ class _Lead:
         """Claim the last slot of every schedule that passed while nobody led; and say what did."""
         now = self._place.clock()
         with changing(self._place.engine) as connection:
-            end_abandoned(connection, format_time(now), ABANDONED)
+            left = end_abandoned(connection, format_time(now), ABANDONED)
+        if left:
+            say("abandoned", logging.WARNING, runs=left, why=ABANDONED)
         return [
             (schedule.name, slot)
             for schedule in self._schedules.values()

@@ -19,6 +19,9 @@ APPEND_LOCK = 0x1ED6E12
 """The key of the advisory lock under which every append to a PostgreSQL ledger is made."""
 BUSY_TIMEOUT_MS = 60_000
 """How long a writer waits for another one on SQLite."""
+RENEWED_SECONDS = 60
+"""The age at which the next transaction gets another connection to a server: one that stood idle
+for long may be cut off, by the server's timeout or on the way, and nobody is told."""
 
 CACHE_KIB = 8_192
 """Pages that a SQLite connection keeps: the inner pages of the indexes of two million events. With
@@ -43,7 +46,8 @@ def connect(url: str) -> sa.Engine:
     """
     try:
         address = _address(url)
-        engine = sa.create_engine(address)
+        is_served = address.get_backend_name() == "postgresql"
+        engine = sa.create_engine(address, pool_recycle=RENEWED_SECONDS if is_served else -1)
     except (exc.ArgumentError, exc.NoSuchModuleError, ModuleNotFoundError, ValueError) as refusal:
         raise CouldNot(f"use the database {_without_password(url)}", _reason(refusal)) from None
     if engine.dialect.name == "sqlite":
