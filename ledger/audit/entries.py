@@ -18,10 +18,9 @@ import orjson
 import sqlalchemy as sa
 
 from ledger.audit.findings import Findings, Rule
-from ledger.encoding import ALWAYS, ENTRY_LIMIT, canonical, parse
+from ledger.entry import ALWAYS, ENTRY_LIMIT, canonical, parse
 from ledger.errors import LedgerError, shown
-from ledger.events import Data
-from ledger.kinds.fields import STREAM
+from ledger.events import STREAM, Data
 from ledger.merkle import HASH_SIZE
 from ledger.store.audit_read import EventRow, read_page, read_rows
 

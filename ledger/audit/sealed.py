@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from ledger.audit.entries import ERASURE, Page
 from ledger.audit.findings import Findings, Rule
-from ledger.encoding import parse
+from ledger.entry import parse
 from ledger.errors import BadEntry, shown
 from ledger.kinds.sealing import digest_of
 from ledger.store.audit_read import read_disclosures, read_later, read_rows, read_strays
