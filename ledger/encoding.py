@@ -1,8 +1,7 @@
 """Events to bytes and back: normal form, sealing, the canonical entry, upcasting.
 
 Takes a report's fields (from `intake`) and hands on a NewEvent; takes stored bytes (from `store`)
-and hands on a RecordedEvent. The bytes are RFC 8785 canonical JSON on a domain without floats;
-docs/format.md is the page about them. An entry is never re-serialised.
+and hands on a RecordedEvent. The bytes are those of `entry`; an entry is never re-serialised.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,54 +10,14 @@ from typing import Any
 
 import orjson
 
+from ledger.entry import ENTRY_LIMIT, FORMAT, STRICT, dumped, outside, parse
 from ledger.errors import BadEntry, BadReport, BadValue, Complaint, EntryTooLarge
 from ledger.events import Data, NewEvent, RecordedEvent, new_event
-from ledger.kinds.form import Sealed
 from ledger.kinds.kind import Kind
 from ledger.kinds.registry import KINDS, kind_named
-from ledger.kinds.sealing import Salts, digest, seal, unseal, with_erased
+from ledger.kinds.sealing import Salts, Sealed, digest, seal, unseal, with_erased
 
-FORMAT = "incident-ledger/1"
-ENTRY_LIMIT = 65_535
-"""Bytes of an entry at most: the entry bundles of C2SP tlog-tiles count them in 16 bits."""
-SAFE_INTEGER = 2**53 - 1
-ALWAYS = frozenset(
-    ("id", "stream", "stream_version", "type", "type_version", "recorded_at", "recorded_by", "data")
-)
-"""What every entry has, beside its format."""
 _DATA_TO_ID = b',"format":"%b","id":' % FORMAT.encode()
-_STRICT = (
-    orjson.OPT_SORT_KEYS
-    | orjson.OPT_STRICT_INTEGER
-    | orjson.OPT_PASSTHROUGH_DATETIME
-    | orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-)
-
-
-def canonical(value: object) -> bytes:
-    """Return the RFC 8785 bytes of the value; raises BadValue outside of the format's domain.
-
-    The domain: null, true, false, whole numbers within 2^53 - 1, text without lone surrogates,
-    lists, and mappings whose keys are ASCII text. No floats, so sorting by bytes and by UTF-16
-    units agree and no number has two spellings.
-    """
-    try:
-        _check_domain(value)
-    except RecursionError:
-        raise BadValue("a value nested without end", "less than a few hundred levels") from None
-    return _dumped(value)
-
-
-def _dumped(value: object) -> bytes:
-    try:
-        return orjson.dumps(value, option=_STRICT)
-    except orjson.JSONEncodeError as refusal:
-        raise _outside(value, refusal) from None
-
-
-def _outside(value: object, refusal: Exception) -> BadValue:
-    return BadValue(value, f"a value of the record's format ({refusal})")
 
 
 def normal(type: str, data: Any) -> Data:
@@ -106,7 +65,7 @@ def encode(
 def recording(recorded_at: str, recorded_by: str) -> bytes:
     """Return what stands between id and stream in every entry of one append."""
     return b"".join((
-        b',"recorded_at":', _dumped(recorded_at), b',"recorded_by":', _dumped(recorded_by),
+        b',"recorded_at":', dumped(recorded_at), b',"recorded_by":', dumped(recorded_by),
         b',"stream":',
     ))
 
@@ -124,9 +83,9 @@ def encode_in(
         before,
         _data_to_id(event.data, event.id) if event.canonical is None else event.canonical,
         recording,
-        _dumped(event.stream),
+        dumped(event.stream),
         b',"stream_version":',
-        _dumped(stream_version),
+        dumped(stream_version),
         _typed(event.type, event.type_version),
     ))
     if len(raw) > ENTRY_LIMIT:
@@ -143,7 +102,7 @@ def _before_data(event: NewEvent, digests: Iterable[str]) -> bytes:
         fields["causation"] = event.causation
     if event.correlation is not None:
         fields["correlation"] = event.correlation
-    return _dumped(fields)[:-1] + b","
+    return dumped(fields)[:-1] + b","
 
 
 def _data_to_id(data: Data, id: str) -> bytes:
@@ -152,16 +111,16 @@ def _data_to_id(data: Data, id: str) -> bytes:
     Those of orjson have room to spare until it is cut off, which takes longer than a copy.
     """
     try:
-        data_bytes, id_bytes = orjson.dumps(data, option=_STRICT), orjson.dumps(id, option=_STRICT)
+        data_bytes, id_bytes = orjson.dumps(data, option=STRICT), orjson.dumps(id, option=STRICT)
     except orjson.JSONEncodeError as refusal:
-        raise _outside(data, refusal) from None
+        raise outside(data, refusal) from None
     return b"".join((b'"data":', data_bytes, _DATA_TO_ID, id_bytes))
 
 
 @lru_cache(maxsize=64)
 def _typed(type: str, type_version: int) -> bytes:
     """Return the end of an entry."""
-    return b',"type":%b,"type_version":%b}' % (_dumped(type), _dumped(type_version))
+    return b',"type":%b,"type_version":%b}' % (dumped(type), dumped(type_version))
 
 
 def decode(position: int, raw: bytes, disclosures: Mapping[str, str] | None) -> RecordedEvent:
@@ -200,30 +159,6 @@ def _decoded(
         entry.get("correlation"),
         erased,
     )
-
-
-def has_sealed(raw: bytes) -> bool:
-    """Return whether an entry has sealed fields, without parsing it.
-
-    Canonical JSON sorts its keys, and `_sd` comes before every other key of an entry.
-    """
-    return raw.startswith(b'{"_sd":')
-
-
-def parse(raw: bytes) -> Data:
-    """Return the entry's fields as they stand; raises BadEntry."""
-    try:
-        entry = orjson.loads(raw)
-    except orjson.JSONDecodeError as refusal:
-        raise BadEntry(str(refusal)) from None
-    if not isinstance(entry, dict) or entry.get("format") != FORMAT:
-        raise BadEntry(f"its format is not {FORMAT}")
-    if not entry.keys() >= ALWAYS:
-        missing = sorted(ALWAYS - entry.keys())
-        raise BadEntry(f"it has no {', '.join(missing)}")
-    if not isinstance(entry["data"], dict) or not isinstance(entry.get("_sd", {}), dict):
-        raise BadEntry("its data or _sd are no mapping")
-    return entry
 
 
 def upcast(type: str, version: int, data: Data) -> tuple[int, Data]:
@@ -283,22 +218,3 @@ def _personal(kind: Kind, data: Data) -> Sealed:
     if kind.type == "ReportCorrected":
         return {**personal, "report": KINDS[data["type"]].form.sealed}
     return personal
-
-
-def _check_domain(value: Any) -> None:
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return
-    if kind is int:
-        if not -SAFE_INTEGER <= value <= SAFE_INTEGER:
-            raise BadValue(value, "a whole number within 2^53 - 1")
-    elif kind is dict:
-        for name, inner in value.items():
-            if type(name) is not str or not name.isascii():
-                raise BadValue(name, "ASCII text as a key")
-            _check_domain(inner)
-    elif kind is list:
-        for inner in value:
-            _check_domain(inner)
-    else:
-        raise BadValue(value, "text, a whole number, true, false, null, a list or a mapping")

@@ -3,11 +3,15 @@
 Takes nothing from elsewhere; `encoding` makes a NewEvent into bytes and bytes into a RecordedEvent.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 Data = dict[str, Any]
+
+STREAM = re.compile(r"[a-z]+(?:/[a-z0-9][a-z0-9._-]*)+")
+"""How streams are named."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,8 @@ import sqlalchemy as sa
 
 import ledger
 from ledger import tables
-from ledger.encoding import compose, parse
+from ledger.encoding import compose
+from ledger.entry import parse
 from ledger.errors import LedgerError
 from ledger.events import Data, NewEvent
 from ledger.kinds.sealing import digest

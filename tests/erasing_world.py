@@ -8,7 +8,7 @@ from recording import SOURCE
 from ledger import tables
 from ledger.audit.erasing import Erasure, Find, erase
 from ledger.book import writer
-from ledger.encoding import parse
+from ledger.entry import parse
 from ledger.store.connect import reading
 from ledger.store.read import read_entry, read_events
 

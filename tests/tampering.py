@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from ledger import tables
 from ledger.audit.against import Against
-from ledger.encoding import canonical
+from ledger.entry import canonical
 from ledger.merkle import (
     EMPTY,
     extend,

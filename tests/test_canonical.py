@@ -20,7 +20,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.encoding import canonical
+from ledger.entry import canonical
 from ledger.errors import BadValue
 
 VECTORS = Path(__file__).parent / "vectors" / "jcs"

@@ -25,7 +25,7 @@ from ledger.answers import releases as answers
 from ledger.bounds.bounding import EXACT_UP_TO
 from ledger.cli.main import ledger as command_line
 from ledger.cli.output import EXIT_CODES, INTERRUPTED
-from ledger.encoding import ENTRY_LIMIT, FORMAT, canonical, parse
+from ledger.entry import ENTRY_LIMIT, FORMAT, canonical, parse
 from ledger.examples.shipped import NAMES
 from ledger.intake.composing import CATEGORIES, HEADER
 from ledger.intake.reading import read_reports

@@ -18,15 +18,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.encoding import (
-    canonical,
-    compose,
-    decode,
-    encode,
-    normal,
-    parse,
-    says_the_same,
-)
+from ledger.encoding import compose, decode, encode, normal, says_the_same
+from ledger.entry import canonical, parse
 from ledger.errors import BadReport, EntryTooLarge
 from ledger.events import NewEvent
 from ledger.kinds import fields

@@ -11,13 +11,14 @@ import orjson
 import pytest
 import rfc8785
 
-from ledger.encoding import FORMAT, compose, encode, normal
+from ledger.encoding import compose, encode, normal
+from ledger.entry import FORMAT
 from ledger.errors import BadValue
 from ledger.events import NewEvent
-from ledger.kinds.form import Form, Sealed
+from ledger.kinds.form import Form
 from ledger.kinds.kind import Kind
 from ledger.kinds.registry import KINDS
-from ledger.kinds.sealing import digest
+from ledger.kinds.sealing import Sealed, digest
 
 REPORTS = Path(__file__).parent / "histories" / "reports"
 HARD = "\x00\b\t\n\x1f \"'/\\\x7f\x80\u00e9\u20ac\u2028\ufeff\uffff\U0001f602"

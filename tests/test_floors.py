@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS: Mapping[int, tuple[str, ...]] = {
     1: ("errors", "tables"),
     2: ("values", "events", "merkle"),
-    3: ("kinds", "bounds", "tlog"),
+    3: ("entry", "kinds", "bounds", "tlog"),
     4: ("encoding", "developments"),
     5: ("store", "projections"),
     6: ("folding", "processes"),

@@ -10,14 +10,8 @@ import pytest
 import rfc8785
 
 from ledger import encoding
-from ledger.encoding import (
-    canonical,
-    decode,
-    normal,
-    parse,
-    says_the_same,
-    upcast,
-)
+from ledger.encoding import decode, normal, says_the_same, upcast
+from ledger.entry import canonical, parse
 from ledger.errors import BadEntry
 from ledger.kinds.diplomacy import TalksHeld
 from ledger.kinds.kind import Kind

@@ -16,7 +16,8 @@ from ledger.audit.entries import misformed
 from ledger.audit.findings import Findings, Rule, Verdict
 from ledger.audit.verifying import verify
 from ledger.book import new_id, new_salt, now
-from ledger.encoding import canonical, compose
+from ledger.encoding import compose
+from ledger.entry import canonical
 from ledger.errors import BadValue
 from ledger.examples import shipped
 from ledger.store.append import append

@@ -7,7 +7,7 @@ happens meanwhile is seen whole or not at all. The memory that is used does not 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -88,20 +88,21 @@ def check(engine: sa.Engine, work: Iterator[Task], workers: int) -> Iterator[Par
 def check_chunk(engine: sa.Engine, task: Task) -> Part:
     """Return what the check of one task found; a database that cannot be read is a failure."""
     part = Part(task.first - 1)
+    leaves: list[bytes] = []
     try:
         with scanning(engine) as connection:
-            _check_events(connection, task, part)
+            _check_events(connection, task, part, leaves)
     except (exc.DBAPIError, exc.TimeoutError) as failure:
         part.failure = str(getattr(failure, "orig", None) or failure).strip()
+    part.frontiers = list(_frontiers(task, leaves))
     return part
 
 
-def _check_events(connection: sa.Connection, task: Task, part: Part) -> None:
-    size = (task.first - 1) % CHUNK
-    frontier = Frontier(size, task.hashes)
+def _check_events(
+    connection: sa.Connection, task: Task, part: Part, leaves: list[bytes]
+) -> None:
+    """Check the events page by page, and put their leaf hashes behind the others."""
     author = b""
-    stops = iter(task.stops)
-    stop = next(stops)
     page_size = min(PAGE, PAGE_OF_FILE) if connection.dialect.name == "sqlite" else PAGE
     for first in range(task.first, task.last + 1, page_size):
         last = min(first + page_size - 1, task.last)
@@ -111,11 +112,16 @@ def _check_events(connection: sa.Connection, task: Task, part: Part) -> None:
             check_order(part.last_at, first, page.first_at, part.findings)
         part.first_at = part.first_at or page.first_at
         part.last_at = page.last_at or part.last_at
-        done = 0
-        while stop <= last:
-            frontier = extend(frontier, page.leaves[done : stop - first + 1])
-            done = stop - first + 1
-            part.frontiers.append((stop, frontier.hashes))
-            stop = next(stops, task.last + 1)
-        frontier = extend(frontier, page.leaves[done:])
         part.reached = last
+        leaves += page.leaves
+
+
+def _frontiers(task: Task, leaves: Sequence[bytes]) -> Iterator[tuple[int, tuple[bytes, ...]]]:
+    """Yield each stop that the leaves reach, and the frontier there."""
+    frontier, done = Frontier((task.first - 1) % CHUNK, task.hashes), 0
+    for stop in task.stops:
+        here = stop - task.first + 1
+        if here > len(leaves):
+            return
+        frontier, done = extend(frontier, leaves[done:here]), here
+        yield stop, frontier.hashes

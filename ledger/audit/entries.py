@@ -18,10 +18,9 @@ import orjson
 import sqlalchemy as sa
 
 from ledger.audit.findings import Findings, Rule
-from ledger.encoding import ALWAYS, ENTRY_LIMIT, canonical, parse
+from ledger.entry import ALWAYS, ENTRY_LIMIT, canonical, parse
 from ledger.errors import LedgerError, shown
-from ledger.events import Data
-from ledger.kinds.fields import STREAM
+from ledger.events import STREAM, Data
 from ledger.merkle import HASH_SIZE
 from ledger.store.audit_read import EventRow, read_page, read_rows
 
@@ -32,11 +31,10 @@ DERIVED = ("id", "stream", "stream_version", "type", "type_version", "recorded_a
 
 ERASURE = b"PersonalDataErased"
 
-# How an entry ends, as its derived columns have it. A version that is no whole number stays what it
-# is (%a): %d would round it.
+# How an entry ends, as its derived columns have it.
 _END = (
     b'},"format":"incident-ledger/1","id":"%b","recorded_at":"%b","recorded_by":"%b"'
-    b',"stream":"%b","stream_version":%a,"type":"%b","type_version":%a}'
+    b',"stream":"%b","stream_version":%d,"type":"%b","type_version":%d}'
 )
 _AUTHOR = b'"recorded_by":"'
 
@@ -96,6 +94,8 @@ def _whole_page(
     leaves = [sha256(b"\x00" + entry).digest() for entry in entries]
     if tuple(leaves) != stored or max(map(len, entries)) > ENTRY_LIMIT:
         raise _NotInOrder
+    if type(sum(versions)) is not int or type(sum(type_versions)) is not int:
+        raise _NotInOrder  # one of them is no whole number, and %d would round it
     columns = (ids, times, streams, versions, types, type_versions)
     if not _end_in(entries, repeat(author), *columns):
         authors = [entry.rpartition(_AUTHOR)[2].partition(b'"')[0] for entry in entries]
@@ -104,7 +104,7 @@ def _whole_page(
             raise _NotInOrder
     if list(times) != sorted(times):
         raise _NotInOrder
-    erasures = [i for i, type in enumerate(types) if type == ERASURE]
+    erasures = [i for i, type in enumerate(types) if type == ERASURE] if ERASURE in types else []
     return Page(first, entries, leaves, times[0], times[-1], erasures), author
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from ledger.developments import fold
-from ledger.encoding import compose, parse
+from ledger.encoding import compose
+from ledger.entry import parse
 from ledger.errors import BadReport, BadValue, Complaint, NotFound
 from ledger.events import Data
 from ledger.intake.recording import Writer

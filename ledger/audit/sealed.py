@@ -9,6 +9,7 @@ whole, as pages are (`entries`); only where that fails is each looked at.
 from binascii import Error as NoBase64
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from hashlib import sha256
 from itertools import repeat
 from typing import Any
@@ -18,7 +19,7 @@ import sqlalchemy as sa
 
 from ledger.audit.entries import ERASURE, Page
 from ledger.audit.findings import Findings, Rule
-from ledger.encoding import parse
+from ledger.entry import parse
 from ledger.errors import BadEntry, shown
 from ledger.kinds.sealing import digest_of
 from ledger.store.audit_read import read_disclosures, read_later, read_rows, read_strays
@@ -28,9 +29,12 @@ SHOWN = 20
 
 _SEALED = b'{"_sd":{'
 _FROM_URL_SAFE, _TO_URL_SAFE = bytes.maketrans(b"-_", b"+/"), bytes.maketrans(b"+/", b"-_")
+_BEFORE = len(_SEALED) - 1
 _NAMED = b'","%b",'
 _AT_NAME = 24
 """Where that stands in a disclosure: behind a bracket, a quote and 22 characters of salt."""
+_TEXT_AT_NAME = _AT_NAME // 3 * 4
+"""The same in its base64."""
 
 Digest = tuple[int, bytes]
 """A position, and a digest in the entry that is there."""
@@ -62,18 +66,40 @@ def check_strays(connection: sa.Connection, size: int, found: Findings) -> None:
         found.add(None, Rule.STRAY, f"{count - len(first):,} more belong to no event")
 
 
-def _wanted(page: Page) -> dict[Digest, bytes]:
+def _wanted(page: Page) -> dict[Digest, str]:
     """Return the pointer of every sealed field."""
-    wanted = {}
-    for position, entry in enumerate(page.entries, start=page.first):
-        if entry is not None and entry.startswith(_SEALED):
-            try:
-                pairs = orjson.loads(entry[7 : entry.index(b"}", 8) + 1])
-            except (orjson.JSONDecodeError, ValueError):
-                pairs = _parsed(entry)
-            for pointer, digest in pairs.items():
-                wanted[position, str(digest).encode()] = pointer.encode()
-    return wanted
+    sealed = [
+        (position, entry)
+        for position, entry in enumerate(page.entries, start=page.first)
+        if entry and entry.startswith(_SEALED)
+    ]
+    return {
+        (position, str(digest).encode()): pointer
+        for (position, _), pairs in zip(sealed, _opened(sealed), strict=True)
+        for pointer, digest in pairs.items()
+    }
+
+
+def _opened(sealed: Sequence[tuple[int, bytes]]) -> Sequence[Mapping[str, Any]]:
+    """Return what stands in `_sd` of each entry: pointer to digest."""
+    pieces = [entry[_BEFORE : entry.find(b"}", _BEFORE) + 1] for _, entry in sealed]
+    try:
+        # All at once. A piece has one closing brace, at its end: where as many mappings come out as
+        # there are pieces, each is one of them.
+        together: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(pieces))
+        if len(together) == len(pieces):
+            return together
+    except orjson.JSONDecodeError:
+        pass  # a name with a brace in it, or an entry that is damaged
+    return [_opened_alone(entry, piece) for (_, entry), piece in zip(sealed, pieces, strict=True)]
+
+
+def _opened_alone(entry: bytes, piece: bytes) -> Mapping[str, Any]:
+    try:
+        pairs: dict[str, Any] = orjson.loads(piece)
+        return pairs
+    except orjson.JSONDecodeError:
+        return _parsed(entry)
 
 
 def _parsed(entry: bytes) -> Mapping[str, str]:
@@ -84,7 +110,7 @@ def _parsed(entry: bytes) -> Mapping[str, str]:
         return {}  # the entry itself is a finding already
 
 
-def _all_in_order(pointers: Sequence[bytes | None], there: Sequence[Row]) -> bool:
+def _all_in_order(pointers: Sequence[str | None], there: Sequence[Row]) -> bool:
     """Return whether each disclosure has the digest beside it, and is for the pointer.
 
     May say no where it is; digests and names are looked at together, with few steps for each.
@@ -96,30 +122,41 @@ def _all_in_order(pointers: Sequence[bytes | None], there: Sequence[Row]) -> boo
         # another.
         if b"".join(hashes).translate(_TO_URL_SAFE) != b"=".join((*digests, b"")):
             return False
-        pieces = b"==.".join((*texts, b"")).translate(_FROM_URL_SAFE).split(b".")
-        opened, at_name = map(a2b_base64, pieces[:-1]), repeat(_AT_NAME)
-        named = map(_NAMED.__mod__, pointers)
-        return len(pieces) == len(texts) + 1 and all(map(bytes.startswith, opened, named, at_name))
-    except (TypeError, NoBase64):
+        return all(map(bytes.startswith, texts, map(_named_so, pointers), repeat(_TEXT_AT_NAME)))
+    except TypeError:
         return False
 
 
-def _names(disclosure: bytes, pointer: bytes) -> bool:
+@lru_cache(maxsize=1_024)
+def _named_so(pointer: str | None) -> tuple[bytes, ...]:
+    """Return how a disclosure for that pointer goes on behind its salt; several ways, or none.
+
+    Six bits are a character: the last one may hold a few of whatever comes next.
+    """
+    if pointer is None:
+        return ()
+    named = _NAMED % pointer.encode()
+    characters = -(-8 * len(named) // 6)
+    more = (b2a_base64(named + bytes((byte,)), newline=False) for byte in range(256))
+    return tuple({text.translate(_TO_URL_SAFE)[:characters] for text in more})
+
+
+def _names(disclosure: bytes, pointer: str) -> bool:
     """Return whether the disclosure is for that pointer: `["salt","pointer",value]`."""
     try:
         opened = a2b_base64(disclosure.translate(_FROM_URL_SAFE) + b"==")
     except NoBase64:
         return False
-    if opened.startswith(_NAMED % pointer, _AT_NAME):
+    if opened.startswith(_NAMED % pointer.encode(), _AT_NAME):
         return True
     try:
         _, named, _ = orjson.loads(opened)
     except (orjson.JSONDecodeError, TypeError, ValueError):
         return False
-    return bool(named == pointer.decode())
+    return bool(named == pointer)
 
 
-def _one_by_one(pointers: Sequence[bytes | None], there: Sequence[Row], found: Findings) -> None:
+def _one_by_one(pointers: Sequence[str | None], there: Sequence[Row], found: Findings) -> None:
     """Compare what stands in the table with what entries commit to, and say what differs."""
     for pointer, (position, digest, text) in zip(pointers, there, strict=True):
         if not isinstance(digest, bytes) or not isinstance(text, bytes):
@@ -128,13 +165,13 @@ def _one_by_one(pointers: Sequence[bytes | None], there: Sequence[Row], found: F
             found.add(position, Rule.STRAY, f"the entry has no digest {_text(digest)}")
         elif digest_of(text) != digest:
             found.add(position, Rule.ALTERED,
-                      f"what stands for {_text(pointer)} is not what was recorded")
+                      f"what stands for {pointer} is not what was recorded")
         elif not _names(text, pointer):
-            found.add(position, Rule.ALTERED, f"what stands for {_text(pointer)} is for another")
+            found.add(position, Rule.ALTERED, f"what stands for {pointer} is for another")
 
 
 def _check_gone(
-    connection: sa.Connection, page: Page, gone: Mapping[Digest, bytes], found: Findings
+    connection: sa.Connection, page: Page, gone: Mapping[Digest, str], found: Findings
 ) -> None:
     """Add a finding for each disclosure that is gone and that no event says was erased."""
     erased: dict[int, set[str]] = {}
@@ -143,7 +180,7 @@ def _check_gone(
             erased[position] = _erased(connection, page, position)
         if _text(digest) not in erased[position]:
             found.add(position, Rule.MISSING,
-                      f"{_text(pointer)} is gone, and no event says that it was erased")
+                      f"{pointer} is gone, and no event says that it was erased")
 
 
 def _erased(connection: sa.Connection, page: Page, position: int) -> set[str]:

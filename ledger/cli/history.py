@@ -24,9 +24,8 @@ from ledger.cli.render import PERSONAL, Fact, difference, facts, source, summary
 from ledger.cli.start import database_option, open_to_read
 from ledger.developments import Development, Report, evolve, fold
 from ledger.errors import BadValue, NoStream
-from ledger.events import Data, RecordedEvent
+from ledger.events import STREAM, Data, RecordedEvent
 from ledger.intake.composing import CATEGORIES
-from ledger.kinds.fields import STREAM
 from ledger.kinds.registry import KINDS
 from ledger.store.connect import reading
 from ledger.store.read import read_streams, streams_that_name

@@ -25,7 +25,7 @@ from ledger.cli.output import (
 )
 from ledger.cli.render import PERSONAL, as_rows, facts
 from ledger.cli.start import database_option, open_to_read
-from ledger.encoding import parse
+from ledger.entry import parse
 from ledger.events import RecordedEvent
 from ledger.kinds.registry import KINDS
 from ledger.merkle import leaf_hash

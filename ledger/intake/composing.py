@@ -10,9 +10,8 @@ from typing import Any
 
 from ledger.encoding import normal
 from ledger.errors import BadReport, BadValue, Complaint
-from ledger.events import Data
+from ledger.events import STREAM, Data
 from ledger.intake.reading import Draft
-from ledger.kinds.fields import STREAM
 from ledger.kinds.keeping import SAME_STREAM
 from ledger.kinds.kind import Kind
 from ledger.kinds.registry import kind_named

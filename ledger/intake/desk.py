@@ -15,7 +15,8 @@ from ledger.developments import (
     evolve,
     still_holds,
 )
-from ledger.encoding import canonical, compose, encode, says_the_same
+from ledger.encoding import compose, encode, says_the_same
+from ledger.entry import canonical
 from ledger.errors import BadReport, Complaint, IdConflict, MayNotFollow, WrongExpectedVersion
 from ledger.events import Data, NewEvent, RecordedEvent
 from ledger.intake.composing import Candidate

@@ -20,7 +20,6 @@ from ledger.values.country import CODES, is_country, read_country
 from ledger.values.day import read_day
 from ledger.values.quantity import LIMIT, RELATIONS, Quantity, between, check_whole, read_quantity
 
-STREAM = re.compile(r"[a-z]+(?:/[a-z0-9][a-z0-9._-]*)+")
 DIGEST = re.compile(r"[0-9a-f]{64}")
 FOREIGN = "foreign"
 """In a breakdown only: persons who hold another citizenship than that of the releasing state."""

@@ -16,8 +16,7 @@ from ledger.errors import BadReport, BadValue, Complaint, shown
 from ledger.events import Data
 from ledger.kinds.fields import Field, Rule
 from ledger.kinds.quick import Check, Lines, Use, compiled, indented, unless
-
-Sealed = dict[str, "Sealed | None"]
+from ledger.kinds.sealing import Sealed
 
 
 class Form(Schema):

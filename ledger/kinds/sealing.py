@@ -14,7 +14,9 @@ from typing import Any
 import orjson
 
 from ledger.events import Data
-from ledger.kinds.form import Sealed
+
+Sealed = dict[str, "Sealed | None"]
+"""Where personal fields are: by name None, or where they are inside of a group or a list."""
 
 ERASED = "[erased]"
 """What stands in place of a personal field whose salt and value are gone."""

@@ -11,7 +11,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from ledger import tables
-from ledger.encoding import decode, has_sealed
+from ledger.encoding import decode
+from ledger.entry import has_sealed
 from ledger.errors import NoStream, NotFound
 from ledger.events import RecordedEvent
 

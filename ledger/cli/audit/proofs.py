@@ -28,7 +28,7 @@ from ledger.cli.output import (
 )
 from ledger.cli.progress import progress
 from ledger.cli.start import database_option, open_to_read
-from ledger.encoding import parse
+from ledger.entry import parse
 from ledger.errors import BadEntry, BadValue, CouldNot
 from ledger.merkle import leaf_hash
 from ledger.store.connect import reading
