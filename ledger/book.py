@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from ledger.answers.answer import Answer
-from ledger.answers.asking import ask
+from ledger.answers.asking import ask, in_one_state
 from ledger.answers.explaining import Explanation, explain_releases
 from ledger.answers.registry import QUESTIONS, Question
 from ledger.errors import CouldNot, NotRecorded
@@ -170,8 +170,7 @@ class Book:
         The parameters, and what is raised, are those of `ledger.answers.explaining`; with a `limit`
         it is a page, which says what the releases before and after it add.
         """
-        with reading(self._database) as connection:
-            return explain_releases(connection, **question)
+        return in_one_state(self._database, partial(explain_releases, **question))
 
     def catch_up(self) -> list[Run]:
         """Take what was recorded since the last time into every projection; return what was done.
@@ -205,8 +204,7 @@ class Answers:
         return [question.name for question in QUESTIONS]
 
     def _ask(self, question: Question, **parameters: Any) -> Answer:
-        with reading(self._database) as connection:
-            return ask(connection, question, **parameters)
+        return in_one_state(self._database, partial(ask, question=question, **parameters))
 
 
 def connect(url: str = "ledger.db", *, create: bool = False) -> Book:

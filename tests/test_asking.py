@@ -74,6 +74,8 @@ def test_an_answer_says_how_far_it_is_behind(book: ledger.Book, name: str) -> No
         (True, "a position from 0 to 14"),
         ("999999", "a position from 0 to 14"),
         ("yesterday", "a position, or a time in UTC"),
+        ("0001-01-01T00:00:00+02:00", "a position, or a time in UTC"),
+        ("9999-12-31T23:59:59-02:00", "a position, or a time in UTC"),
         (datetime(2025, 12, 13), "a position, or a time in UTC"),
     ],
 )

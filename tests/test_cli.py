@@ -393,8 +393,8 @@ def test_ctrl_c_while_typing(folder: Path) -> None:
         assert process.stdin is not None
         assert process.stderr is not None
         process.stdin.write(lines(REPORT).encode() * 5_000)  # more than a pipe holds: so it reads
-        process.stdin.flush()
         process.send_signal(signal.SIGINT)
+        process.stdin.close()  # Python may be about to read and not see the signal before it did
         said = process.stderr.read()
     assert (process.returncode, said) == (130, b"stopped; nothing was recorded\n")
     assert list(folder.iterdir()) == []

@@ -5,19 +5,28 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from recording import record_example
 
+import ledger
+from ledger.answers.answer import Replaced
+from ledger.answers.asking import ask
+from ledger.answers.registry import QUESTIONS
 from ledger.book import now
 from ledger.errors import CouldNot
 from ledger.projections import answer_tables
+from ledger.projections.answer_tables import AnswerTables, put_in_place
 from ledger.projections.releases import RELEASES
 from ledger.rebuild import rebuild
-from ledger.store.connect import connect, file_of, reading
+from ledger.store.checkpoints import Checkpoint, read_checkpoint
+from ledger.store.connect import changing, connect, file_of, reading
 from ledger.store.locks import alone
 
+RELEASES_ASKED = next(question for question in QUESTIONS if question.name == "releases")
 HOLDER = "process 12 on desk"
 END_SESSIONS = sa.text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -56,6 +65,18 @@ def test_a_lock_file_that_is_removed_is_a_lost_lock(sqlite_database: str) -> Non
         file.with_name(f"{file.name}.releases.lock").unlink()
         with alone(engine, "releases", "another"), pytest.raises(CouldNot, match="removed"):
             check()
+
+
+def test_every_name_of_a_file_is_one_lock(sqlite_database: str) -> None:
+    """By a link to the file, or a URL with parameters, the same ledger has the same lock."""
+    file = Path(sqlite_database.removeprefix("sqlite:///"))
+    link = file.with_name("link.db")
+    link.symlink_to(file)
+    names = (str(link), f"sqlite:///{file}?timeout=30", f"sqlite:///file:{file}?uri=true")
+    with alone(connect(sqlite_database), "releases", HOLDER):
+        for name in names:
+            with pytest.raises(CouldNot, match=HOLDER), alone(connect(name), "releases", "b"):
+                pass
 
 
 def test_nothing_is_put_in_place_without_the_lock(engine: sa.Engine) -> None:
@@ -107,6 +128,55 @@ def test_a_reader_who_does_not_let_go(
     assert rebuild(engine, anew, now).outcome == "ok"
     engine.dispose()
     other.dispose()
+
+
+def test_a_reader_who_began_before_tables_were_replaced(postgres_database: str) -> None:
+    """It is told so, and not that there is nothing: what is put in place it cannot see."""
+    engine, other = connect(postgres_database), connect(postgres_database)
+    record_example(engine, "article")
+    rebuild(engine, RELEASES, now)
+    with reading(other) as connection:
+        connection.execute(sa.text("SELECT count(*) FROM events"))
+        put_anew(engine)
+        with pytest.raises(Replaced, match="releases: its tables were replaced"):
+            ask(connection, RELEASES_ASKED)
+    engine.dispose()
+    other.dispose()
+
+
+def test_a_question_is_asked_again_where_tables_were_replaced(
+    postgres_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks a Book does not notice; and whoever had asked before keeps the tables."""
+    book = ledger.connect(postgres_database)
+    record_example(book.engine, "article")
+    book.rebuild()
+    tries: list[str] = []
+
+    def read_and_replace(*arguments: Any) -> Checkpoint | None:
+        found = read_checkpoint(*arguments)
+        if not tries:
+            tries.append("replaced")
+            put_anew(connect(postgres_database))
+        return found
+
+    monkeypatch.setattr("ledger.answers.answer.read_checkpoint", read_and_replace)
+
+    assert book.answers.releases().total["low"] == 123
+    assert len(tries) == 1
+    book.engine.dispose()
+
+
+def put_anew(engine: sa.Engine) -> None:
+    """Replace the tables of releases by others with the same rows, as a rebuild does."""
+    live, side = AnswerTables(RELEASES), AnswerTables(RELEASES, side=True)
+    with changing(engine) as connection:
+        side.make(connection)
+    with changing(engine) as connection:
+        side.write(connection, live.read(connection, "", None))
+    with changing(engine) as connection:
+        put_in_place(connection, live, side)
+    engine.dispose()
 
 
 def test_whoever_reads_meanwhile_is_not_kept_waiting(postgres_database: str) -> None:

@@ -40,6 +40,16 @@ def statuses(answer: Answer) -> list[tuple[str | None, str | None, str | None]]:
     return [(row["status"], row["since"], row["until"]) for row in answer]
 
 
+def test_a_person_who_is_listed_twice_in_a_report(engine: sa.Engine) -> None:
+    """Both lines are about the same person, who holds what either says."""
+    twice = "[{person: p-1, citizenships: [BY]}, {person: p-1, citizenships: [PL]}]"
+    recorded(engine, release(persons=twice))
+
+    (row,) = asked(engine)
+
+    assert row["citizenships"] == ["BY", "PL"]
+
+
 @pytest.mark.parametrize(
     ("day", "expected"),
     [

@@ -4,11 +4,10 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,7 @@ import sqlalchemy as sa
 from command_line import ROOT, command, data_of, environment, run
 from test_locks import lose_locks
 
-from ledger.cli.start import VARIABLE
 from ledger.errors import BadValue
-from ledger.schedule.commands import Place
-from ledger.schedule.declaration import read_schedules
-from ledger.schedule.running import run_schedules
 from ledger.schedule.timing import read_cron, read_every
 from ledger.store.append import format_time
 from ledger.store.connect import changing, connect, reading
@@ -326,37 +321,6 @@ def test_a_leader_that_lost_the_lead(engine: sa.Engine, database: str, folder: P
 
     assert failed["level"] == "error"
     assert "could not go on with schedule: its lock was lost: " in failed["why"]
-
-
-def test_a_clock_that_is_set_forward(
-    sqlite_database: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a pause of the machine, or another jump of its clock, a slot runs within its grace."""
-    Path("ledger.toml").write_text(entry("daily", "status", "every = '1 day'"))
-    (daily,) = read_schedules(Path("ledger.toml"), lambda _: None)
-    jump = daily.slots.after(datetime.now(UTC)) - datetime.now(UTC)
-    ahead = [timedelta(0)]
-
-    class Clock:
-        @staticmethod
-        def now(zone: tzinfo = UTC) -> datetime:
-            return datetime.now(zone) + ahead[0]
-
-    monkeypatch.setattr("apscheduler.schedulers.base.datetime", Clock)
-    monkeypatch.setattr("apscheduler.executors.base.datetime", Clock)
-    engine, over = connect(sqlite_database), threading.Event()
-    place = Place(engine, Clock.now, environment() | {VARIABLE: sqlite_database})
-    scheduler = threading.Thread(target=run_schedules, args=(place, [daily], "me", over.is_set))
-    scheduler.start()
-    try:
-        time.sleep(1)
-        ahead[0] = jump + timedelta(seconds=1)
-        wait_until(lambda: rows(engine, "ok"))
-    finally:
-        over.set()
-        scheduler.join()
-    (row,) = rows(engine)
-    assert row.how == "schedule"
 
 
 def test_a_ledger_that_takes_no_rows(engine: sa.Engine, database: str, folder: Path) -> None:

@@ -5,6 +5,7 @@ small: a citizenship that `ENDLESS` persons can hold is taken to have no upper b
 upper bound has to be below it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -122,6 +123,42 @@ def several_on(shown: Sequence[Sequence[Held]]) -> tuple[tuple[Held, int], ...]:
     return tuple(sorted(fewest.items(), key=lambda pair: sorted(pair[0])))
 
 
+def readings(shown: Sequence[Sequence[Held]]) -> list[tuple[tuple[Held, int], ...]]:
+    """Return every reading of who holds several citizenships: the fewest of each kind, and what is
+    left of them if persons whom no list shows beside each other are the same, and hold all."""
+    persons = [held for held, number in several_on(shown) for _ in range(number)]
+
+    def may_be_one(block: Sequence[Held]) -> bool:
+        return all(
+            one != other and not any(one in them and other in them for them in shown)
+            for one, other in combinations(block, 2)
+        )
+
+    found = set()
+    for blocks in partitions(persons):
+        if all(map(may_be_one, blocks)):
+            counted = Counter(frozenset[str]().union(*block) for block in blocks)
+            found.add(tuple(sorted(counted.items(), key=lambda pair: sorted(pair[0]))))
+    return sorted(found, key=str)
+
+
+def partitions(persons: Sequence[Held]) -> Iterator[list[list[Held]]]:
+    """Yield every way to put the persons into blocks."""
+    if not persons:
+        yield []
+        return
+    first, *others = persons
+    for blocks in partitions(others):
+        yield [[first], *blocks]
+        for at, block in enumerate(blocks):
+            yield [*blocks[:at], [first, *block], *blocks[at + 1 :]]
+
+
+def is_open(claims: Sequence[Claim]) -> bool:
+    """Say whether there are several readings of who holds several citizenships."""
+    return len(readings(lists(claims))) > 1
+
+
 def has_room(world: World, shown: Sequence[Held]) -> bool:
     """Say whether the world has as many persons, and holders, as are on the list."""
     names = {name for held in shown for name in held}
@@ -133,19 +170,20 @@ def has_room(world: World, shown: Sequence[Held]) -> bool:
 def allowed(claims: Sequence[Claim], state: str | None) -> list[World]:
     """Return the worlds that all the claims allow."""
     shown = lists(claims)
-    several = several_on(shown)
-    indexes = [
-        allowed_by(
-            claim.total,
-            frozenset(claim.citizenships.items()),
-            claim.exhaustive,
-            claim.foreign,
-            state,
-            several,
-        )
-        for claim in claims
-    ]
-    found = [worlds(several)[index] for index in frozenset.intersection(*indexes)]
+    found: list[World] = []
+    for several in readings(shown):
+        indexes = [
+            allowed_by(
+                claim.total,
+                frozenset(claim.citizenships.items()),
+                claim.exhaustive,
+                claim.foreign,
+                state,
+                several,
+            )
+            for claim in claims
+        ]
+        found += [worlds(several)[index] for index in frozenset.intersection(*indexes)]
     return [world for world in found if all(has_room(world, one) for one in shown)]
 
 

@@ -14,7 +14,8 @@ import sqlalchemy as sa
 
 from ledger import tables
 from ledger.answers.frames import arrow_table, pandas_frame
-from ledger.errors import BadValue, NoStream, NotFound
+from ledger.errors import BadValue, CouldNot, NoStream, NotFound
+from ledger.projections.answer_tables import hold
 from ledger.projections.projection import Projection
 from ledger.store.append import format_time
 from ledger.store.checkpoints import read_checkpoint
@@ -81,15 +82,26 @@ class Answer:
                 "assumptions": assumptions}
 
 
+class Replaced(CouldNot):
+    """A rebuild put new tables in place, which this transaction on PostgreSQL cannot see yet."""
+
+    def __init__(self, projection: str) -> None:
+        why = "its tables were replaced since the transaction began; ask again in a new one"
+        super().__init__(f"answer from {projection}", why)
+
+
 def behind(connection: sa.Connection, projection: Projection) -> int:
     """Return how many events were recorded since the projection's tables were filled.
 
-    Raises NotFound where this version of the projection was never built.
+    Until the transaction ends, nobody replaces them. Raises NotFound where this version of the
+    projection was never built, Replaced where a rebuild was faster.
     """
     checkpoint = read_checkpoint(connection, projection.name, projection.version)
     if checkpoint is None:
         hint = f"`ledger projections rebuild {projection.name}` builds it"
         raise NotFound(f"the answer table of {projection.name}", hint)
+    if not hold(connection, projection):
+        raise Replaced(projection.name)
     return read_head(connection).size - checkpoint.position
 
 
@@ -196,7 +208,10 @@ def _end_of(as_of: str | datetime) -> str:
     if moment.tzinfo is None:
         raise BadValue(as_of, WANTED_AS_OF)
     whole_second = moment.microsecond == 0 and "." not in as_of
-    return format_time(moment.replace(microsecond=999_999) if whole_second else moment)
+    try:
+        return format_time(moment.replace(microsecond=999_999) if whole_second else moment)
+    except OverflowError:  # in UTC it is before the first year, or after the last
+        raise BadValue(as_of, WANTED_AS_OF) from None
 
 
 def _recorded_at(connection: sa.Connection, position: int) -> str:

@@ -5,18 +5,44 @@ no zero, and a position that was asked for once has one answer for ever: where t
 taken in so much yet, there is none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from ledger.answers.answer import Answer, AsOf, behind, first_day, last_day, position_at
+from ledger.answers.answer import (
+    Answer,
+    AsOf,
+    Replaced,
+    behind,
+    first_day,
+    last_day,
+    position_at,
+)
 from ledger.answers.registry import Question
 from ledger.errors import BadValue, CouldNot
 from ledger.projections.projection import Projection
+from ledger.store.connect import Connectable, reading
 from ledger.store.read import read_head
 from ledger.values.country import is_country
+
+TRIES = 5
+"""Transactions in which a question is asked at most."""
+Asked = TypeVar("Asked")
+
+
+def in_one_state(database: Connectable, ask: Callable[[sa.Connection], Asked]) -> Asked:
+    """Return what is asked in one transaction; in the next one where a rebuild replaced the tables.
+
+    Raises Replaced where that happens time and again.
+    """
+    for _ in range(TRIES - 1):
+        with suppress(Replaced), reading(database) as connection:
+            return ask(connection)
+    with reading(database) as connection:
+        return ask(connection)
 
 
 def ask(connection: sa.Connection, question: Question, **parameters: Any) -> Answer:
@@ -49,6 +75,7 @@ def checked(
     are open or in the wrong order, and for what is no position of this ledger; NotFound where a
     projection was never built; CouldNot where one has not taken in the position.
     """
+    most_behind(connection, projections)
     if state is not None and party is not None:
         _check_party(connection, party, state)
     for last in (until, valid_at):

@@ -38,7 +38,6 @@ from ledger.bounds.sums import (
     close,
     end_of,
     said_by,
-    several_in,
     shift,
     stated_by,
     view_of,
@@ -73,9 +72,9 @@ def bound(claims: Sequence[Claim], state: str | None) -> Bounded:
 def _disputed(said: Sequence[Said], view: View) -> Bounded:
     groups = _distinct(said)
     distinct = [group[0] for group in groups]
-    _, sets = asked_by(distinct, view)
+    _, several = asked_by(distinct, view)
     # Any set of the claims knows at most all with a key, and all that one list has without.
-    most = several_in({held: 2 * number for held, number in sets.items()}, view) if sets else None
+    most = [2 * number for number in several.most] if several else None
     contested = _contested(distinct, view, most)
     read = _exactly if len(contested) <= EXACT_UP_TO else _roughly
     readings, disagree = read(distinct, contested, view, most)

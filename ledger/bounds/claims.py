@@ -16,6 +16,8 @@ class Bounds(NamedTuple):
 
 
 UNSTATED = Bounds(0, None)
+STATELESS = "stateless"
+"""Stands where a citizenship would: whoever holds none is no foreigner, and not the state's own."""
 
 
 class Person(NamedTuple):

@@ -8,7 +8,8 @@ several, `d` those of them who hold the citizenship in question. Each leaf occur
 
     holders = y + d      foreign = rest + n + every y but the state's      total = foreign + the y
 
-so intervals that are passed up and down these sums once are exact.
+where the last y are the state's and those of the stateless. So intervals that are passed up and
+down these sums once are exact.
 """
 
 from collections import Counter
@@ -17,7 +18,7 @@ from functools import reduce
 from operator import add, gt, or_, sub
 from typing import NamedTuple
 
-from ledger.bounds.claims import UNSTATED, Bounded, Bounds, Claim
+from ledger.bounds.claims import STATELESS, UNSTATED, Bounded, Bounds, Claim
 
 ENDLESS = 1 << 100  # Stands for "no upper bound": far above every sum of recordable integers.
 
@@ -31,7 +32,8 @@ class View(NamedTuple):
     """The sums in view: where each stands in the lists of numbers, and how they add up.
 
     First the citizenships by name, then the rest (the holders of none of them), last the total; if
-    the foreign are told apart, these and the state's own stand between the rest and the total.
+    the foreign are told apart, these, the state's own and the stateless stand between the rest and
+    the total.
     """
 
     names: list[str]
@@ -66,6 +68,16 @@ class Said(NamedTuple):
     unkeyed: list[Held]
 
 
+class Several(NamedTuple):
+    """Those who hold several citizenships. Lists that show some without a key in different ways may
+    show the same person or not: then there are at least `least` of them and at most `most`."""
+
+    sets: Sets
+    """What they hold, and how many of them do at most."""
+    least: Numbers
+    most: Numbers
+
+
 def view_of(claims: Sequence[Claim], state: str | None) -> View:
     """Return the sums that the claims are about; the state's own only where foreigners are."""
     names, known = set[str](), dict[str, Held]()
@@ -83,10 +95,10 @@ def view_of(claims: Sequence[Claim], state: str | None) -> View:
         order, rest, foreign = sorted(names), len(names), None
         tree = [(rest + 1, slice(0, rest + 1))]
     else:
-        order = sorted(names - {state})
+        order = sorted(names - {state, STATELESS})
         rest, foreign = len(order), len(order) + 1
-        order += ["", "", state]
-        tree = [(foreign, slice(0, foreign)), (foreign + 2, slice(foreign, foreign + 2))]
+        order += ["", "", state, *(names & {STATELESS})]
+        tree = [(foreign, slice(0, foreign)), (len(order), slice(foreign, len(order)))]
     places = {name: place for place, name in enumerate(order) if name}
     size = tree[-1][0] + 1
     zeros, ends = [0] * size, [ENDLESS] * size
@@ -146,17 +158,21 @@ def agree(said: Sequence[Said], view: View, loose: Numbers | None = None) -> Bou
     With `loose`, any number of persons up to it may hold several citizenships, so that the bounds
     also cover each larger set of claims.
     """
-    asked, sets = asked_by(said, view)
-    least = most = several_in(sets, view) if sets else None
+    asked, several = asked_by(said, view)
     if loose is not None:
-        least, most, sets = view.zeros, loose, {}
+        several = Several({}, view.zeros, loose)
     lows, highs = sums = stated_by(said, view, asked)
-    if least is not None and most is not None:
-        shift(sums, sub, most, least)
-    if not close(highs, said, sets) or not _settle(lows, highs, view):
+    stated = lows[:], highs[:]
+    if several is not None:
+        shift(sums, sub, several.most, several.least)
+    known = several.sets if several is not None and several.least == several.most else ()
+    if not close(highs, said, known) or not _settle(lows, highs, view):
         return None
-    if least is not None and most is not None:
-        shift(sums, add, least, most)
+    if several is not None:
+        shift(sums, add, several.least, several.most)
+        lows[:] = map(max, lows, stated[0])
+        in_all = min(highs[-1], stated[1][-1])
+        highs[:] = [min(high, its, in_all) for high, its in zip(highs, stated[1], strict=True)]
     places = view.places
     citizenships = {name: bounds_of(lows[places[name]], highs[places[name]]) for name in view.names}
     # However many must hold something else, any one other citizenship may be held by nobody.
@@ -172,42 +188,50 @@ def end_of(stated: Bounds) -> int:
     return ENDLESS if stated.high is None else stated.high
 
 
-def asked_by(said: Sequence[Said], view: View) -> tuple[Numbers, Sets]:
-    """Return what lists of persons ask for: holders and persons, and persons of several.
+def asked_by(said: Sequence[Said], view: View) -> tuple[Numbers, Several | None]:
+    """Return what lists of persons ask for: holders and persons, and persons of several if any.
 
     All who have a key, on whichever list, are one list; what is said of them adds up. A list on
     which some have none asks for these beside those of its own who have one.
     """
     lists = [one for one in said if one.claim.persons]
     if not lists:
-        return view.zeros, {}
+        return view.zeros, None
     held = lists[0].held if len(lists) == 1 else _joined([one.held for one in lists])
     asked = [holders.bit_count() for holders in held]
     for one in lists:
         if one.unkeyed:
             own = [(holders & one.listed).bit_count() for holders in held]
             asked = list(map(max, asked, map(add, own, one.nameless)))
-    return asked, _sets_of(lists, held, view) if view.several else {}
+    return asked, _several(lists, held, view) if view.several else None
 
 
 def _joined(many: Sequence[Numbers]) -> Numbers:
     return [reduce(or_, masks) for masks in zip(*many, strict=True)]
 
 
-def _sets_of(lists: Sequence[Said], held: Numbers, view: View) -> Sets:
-    """Return, of those with the same several citizenships, how many some list asks for."""
+def _several(lists: Sequence[Said], held: Numbers, view: View) -> Several | None:
+    """Return how many hold several citizenships: as many as a list shows, or as all together."""
     known: dict[int, Held] = {}
     for bit in view.bits.values():
         if held[-1] & bit:
             known[bit] = frozenset(name for name, at in view.places.items() if held[at] & bit)
-    sets = Counter(known.values())
+    shown = [Counter(known.values())]
     for one in lists:
-        own = Counter([has for bit, has in known.items() if one.listed & bit] + one.unkeyed)
-        sets |= own
-    return {has: number for has, number in sets.items() if len(has) > 1}
+        shown.append(Counter([has for bit, has in known.items() if one.listed & bit]))
+        shown[-1].update(one.unkeyed)
+    sets = reduce(or_, [_of_several(one) for one in shown])
+    if not sets:
+        return None
+    each = [_counts(_of_several(one), view) for one in shown]
+    return Several(sets, [max(many) for many in zip(*each, strict=True)], _counts(sets, view))
 
 
-def several_in(sets: Sets, view: View) -> Numbers:
+def _of_several(shown: Counter[Held]) -> Counter[Held]:
+    return Counter({held: number for held, number in shown.items() if len(held) > 1})
+
+
+def _counts(sets: Sets, view: View) -> Numbers:
     """Return how many of each sum hold several citizenships: all of them are foreign to a state."""
     counted = view.zeros[:]
     for held, number in sets.items():

@@ -4,6 +4,7 @@ Takes a question; prints rows with bounds, and in every format how it was counte
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import click
@@ -29,7 +30,6 @@ from ledger.cli.output import (
 from ledger.cli.start import database_option, open_to_read
 from ledger.errors import BadValue
 from ledger.kinds.common import STAGES
-from ledger.store.connect import reading
 from ledger.values.country import name_of
 
 NUMBERS = (
@@ -78,8 +78,8 @@ def _command(question: Question) -> click.Command:
     """Return the command that asks a question."""
 
     def ask(database: str, format: str, **parameters: Any) -> None:
-        with reading(open_to_read(database)) as connection:
-            found = asking.ask(connection, question, **parameters)
+        asked = partial(asking.ask, question=question, **parameters)
+        found = asking.in_one_state(open_to_read(database), asked)
         remarks = remarks_on(found.behind, parameters["as_of"])
         if format == "json":
             print_json(as_data(found), diagnostics=remarks)

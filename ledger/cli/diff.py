@@ -3,13 +3,14 @@
 from dataclasses import asdict
 
 import click
+import sqlalchemy as sa
 
 from ledger.answers.answer import position_at
+from ledger.answers.asking import in_one_state
 from ledger.answers.changes import Change, changes, taken_in
 from ledger.cli.answer import remarks_on
 from ledger.cli.output import examples, format_option, print_json, print_text, say
 from ledger.cli.start import database_option, open_to_read
-from ledger.store.connect import reading
 from ledger.store.read import read_head
 
 
@@ -28,12 +29,15 @@ def diff(database: str, start: str, end: str | None, format: str) -> None:
 
     Each row is shown before and after, with the positions of the events that changed it.
     """
-    with reading(open_to_read(database)) as connection:
+
+    def asked(connection: sa.Connection) -> tuple[list[Change], int, int]:
         last, behind = position_at(connection, end), 0
         if last is None:
             last = taken_in(connection)
             behind = read_head(connection).size - last
-        found = changes(connection, position_at(connection, start) or 0, last)
+        return changes(connection, position_at(connection, start) or 0, last), last, behind
+
+    found, last, behind = in_one_state(open_to_read(database), asked)
     remarks = remarks_on(behind, end)
     if format == "json":
         print_json([asdict(change) for change in found], diagnostics=remarks)

@@ -8,8 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+import sqlalchemy as sa
 
-from ledger.answers.asking import most_behind
+from ledger.answers.asking import in_one_state, most_behind
 from ledger.answers.explaining import MOST, PAGE, Contribution, Explanation, explain_releases
 from ledger.cli.answer import OPTIONS, remarks_on
 from ledger.cli.output import (
@@ -24,7 +25,6 @@ from ledger.cli.output import (
 from ledger.cli.start import database_option, open_to_read
 from ledger.projections.release_parts import Share
 from ledger.projections.releases import RELEASES
-from ledger.store.connect import reading
 
 
 @click.group()
@@ -59,9 +59,12 @@ def releases(database: str, format: str, limit: int | None, **question: Any) -> 
     """
     if limit is None and format != "json":
         limit = PAGE
-    with reading(open_to_read(database)) as connection:
+
+    def asked(connection: sa.Connection) -> tuple[Explanation, int]:
         chain = explain_releases(connection, limit=limit, **question)
-        late = most_behind(connection, [RELEASES]) if question["as_of"] is None else 0
+        return chain, most_behind(connection, [RELEASES]) if question["as_of"] is None else 0
+
+    chain, late = in_one_state(open_to_read(database), asked)
     remarks = remarks_on(late, question["as_of"])
     if format == "json":
         remarks += [Diagnostic("note", line) for line in (_before(chain), _after(chain)) if line]

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from ledger.book import now, workers
 from ledger.cli.output import (
@@ -107,9 +108,16 @@ def catch_up(database: str, named: tuple[Projection, ...], format: str) -> None:
     for projection in _chosen(named):
         try:
             runs.append(catch_up_projection(engine, projection, now, holder=_me()))
-        except CouldNot as refusal:
-            refusals.append(Diagnostic("could_not", str(refusal)))
+        except (CouldNot, DBAPIError) as failure:  # whatever it is, the others go on
+            refusals.append(_refusal(projection, failure))
     _report(runs, format, refusals)
+
+
+def _refusal(projection: Projection, failure: CouldNot | DBAPIError) -> Diagnostic:
+    if isinstance(failure, DBAPIError):
+        why = " ".join(str(failure.orig).split())
+        failure = CouldNot(f"catch up {projection.name}", why)
+    return Diagnostic("could_not", str(failure))
 
 
 @projections.command(short_help="Fold the answer tables anew from all events.", epilog=examples(

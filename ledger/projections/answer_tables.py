@@ -103,6 +103,25 @@ def differences(projection: Projection, live: Rows, rebuilt: Rows) -> Iterator[D
             yield from _differences(table, there - wanted, wanted - there)
 
 
+def hold(connection: sa.Connection, projection: Projection) -> bool:
+    """Keep the live tables in place until the transaction ends; return whether it sees their rows.
+
+    PostgreSQL looks up a name as of now, and rows as of when the transaction began to read: tables
+    that were put in place since then would seem to be empty. On SQLite both are of one state.
+    """
+    if connection.dialect.name != "postgresql":
+        return True
+    held = _HELD.format(table=projection.tables[0].name)  # all are put in place together
+    return bool(connection.exec_driver_sql(held).scalar())
+
+
+# Whoever names a table locks it; its row in the catalog is read like any other row.
+_HELD = (
+    "SELECT count(*) FROM pg_class WHERE oid = to_regclass('{table}') AND relname = '{table}'"
+    " AND NOT EXISTS (SELECT FROM {table} WHERE false)"
+)
+
+
 def put_in_place(connection: sa.Connection, live: AnswerTables, side: AnswerTables) -> None:
     """Make the tables on the side the live ones, whatever shape those had, with their indexes.
 
@@ -166,9 +185,14 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None
         connection.exec_driver_sql(f"INSERT INTO {table.name} ({names}) VALUES ({marks})", rows)
         return
     cursor: Any = connection.connection.cursor()
-    with cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as stream:
-        for row in rows:
-            stream.write_row(row)
+    driver = connection.dialect.loaded_dbapi
+    copy = f"COPY {table.name} ({names}) FROM STDIN"
+    try:
+        with cursor.copy(copy) as stream:
+            for row in rows:
+                stream.write_row(row)
+    except driver.Error as failure:  # as SQLAlchemy does with its own statements
+        raise exc.DBAPIError.instance(copy, None, failure, driver.Error) from failure
 
 
 def _in_order(table: sa.Table) -> Callable[[Row], Any]:

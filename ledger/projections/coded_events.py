@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from ledger.developments import Live, Report
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
+from ledger.tables import Name
 
 UNSTATED = "unstated"
 """An actor that is not coded; a month that is not known within `MOST_MONTHS`."""
@@ -22,13 +23,13 @@ MOST_MONTHS = 120
 coded_events = answer_table(
     "coded_events", "dataset",
     "One row per coded event and place where it may count: month, actors, code root.",
-    sa.Column("stage", sa.Text, primary_key=True),
-    sa.Column("month", sa.Text, primary_key=True, comment="as 2025-12, or unstated"),
-    sa.Column("source", sa.Text, primary_key=True, comment="the data set's code, or unstated"),
-    sa.Column("target", sa.Text, primary_key=True, comment="the data set's code, or unstated"),
-    sa.Column("code", sa.Text, primary_key=True, comment="root of the event code, as 08"),
-    sa.Column("valid_from", sa.Text, comment="earliest day in that month; empty: not stated"),
-    sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
+    sa.Column("stage", Name, primary_key=True),
+    sa.Column("month", Name, primary_key=True, comment="as 2025-12, or unstated"),
+    sa.Column("source", Name, primary_key=True, comment="the data set's code, or unstated"),
+    sa.Column("target", Name, primary_key=True, comment="the data set's code, or unstated"),
+    sa.Column("code", Name, primary_key=True, comment="root of the event code, as 08"),
+    sa.Column("valid_from", Name, comment="earliest day in that month; empty: not stated"),
+    sa.Column("valid_until", Name, comment="latest day, included; empty: not stated"),
     sa.Column("low", sa.Integer, nullable=False, comment="1 where it surely belongs there"),
     sa.Column("high", sa.Integer, nullable=False, comment="1: it may belong there"),
     sa.Column("reports", sa.Integer, nullable=False, comment="live reports that say so"),
@@ -130,7 +131,7 @@ def _number(day: date) -> int:
 
 CODED_EVENTS = Projection(
     "coded_events",
-    1,
+    2,
     "How many events do coded data sets have, per month and pair of actors?",
     "development",
     (coded_events,),

@@ -13,20 +13,21 @@ from ledger.developments import Live
 from ledger.events import Data
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
 from ledger.projections.releases import bounded_by, days, party_code
+from ledger.tables import Name
 
 disputes = answer_table(
     "disputes", "type",
     "One row per development, event type and stage whose live reports contradict each other.",
-    sa.Column("stage", sa.Text, primary_key=True),
-    sa.Column("about", sa.Text, nullable=False, comment="how many, when, by whom"),
-    sa.Column("positions", sa.Text, nullable=False, comment="the reports that disagree"),
+    sa.Column("stage", Name, primary_key=True),
+    sa.Column("about", Name, nullable=False, comment="how many, when, by whom"),
+    sa.Column("positions", Name, nullable=False, comment="the reports that disagree"),
 )
 
 dispute_parties = answer_table(
     "dispute_parties", "type",
     "One row per dispute and state or organisation that any of its reports says did it.",
-    sa.Column("stage", sa.Text, primary_key=True),
-    sa.Column("party", sa.Text, primary_key=True),
+    sa.Column("stage", Name, primary_key=True),
+    sa.Column("party", Name, primary_key=True),
     sa.Index("dispute_parties_by_party", "party", "stream", "type", "stage", "position_from",
              "position_until"),
 )
@@ -76,7 +77,7 @@ def _parties(data: Data) -> Iterator[str]:
 
 DISPUTES = Projection(
     "disputes",
-    3,
+    4,
     "Which developments have reports that contradict each other, and about what?",
     "development",
     (disputes, dispute_parties),

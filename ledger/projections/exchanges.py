@@ -8,16 +8,17 @@ import sqlalchemy as sa
 
 from ledger.developments import Development, Report
 from ledger.projections.projection import Projection, Said, answer_table
+from ledger.tables import Name
 
 exchanges = answer_table(
     "exchanges", "report",
     "One row per reported link between two developments.",
     sa.Column("position", sa.BigInteger, nullable=False, comment="of the link"),
-    sa.Column("link", sa.Text, nullable=False,
+    sa.Column("link", Name, nullable=False,
               comment="in_exchange_for, follows, fulfils or part_of"),
-    sa.Column("other", sa.Text, nullable=False, comment="the development that it is linked to"),
+    sa.Column("other", Name, nullable=False, comment="the development that it is linked to"),
     sa.Column("denied", sa.Boolean, nullable=False, comment="true: this source denies the link"),
-    sa.Column("publisher", sa.Text, nullable=False),
+    sa.Column("publisher", Name, nullable=False),
     sa.Index("exchanges_by_other", "other"),
 )
 
@@ -25,9 +26,9 @@ exchange_stages = answer_table(
     "exchange_stages", "report",
     "One row per live report that has a stage: how far a development went, and by which day.",
     sa.Column("position", sa.BigInteger, nullable=False, comment="of the report"),
-    sa.Column("stage", sa.Text, nullable=False),
-    sa.Column("valid_from", sa.Text, comment="earliest day; empty: not stated"),
-    sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
+    sa.Column("stage", Name, nullable=False),
+    sa.Column("valid_from", Name, comment="earliest day; empty: not stated"),
+    sa.Column("valid_until", Name, comment="latest day, included; empty: not stated"),
 )
 
 
@@ -63,7 +64,7 @@ def of_report(report: Report) -> Said:
 
 EXCHANGES = Projection(
     "exchanges",
-    1,
+    2,
     "What was given in return for what, who says so, and who denies it?",
     "development",
     (exchanges, exchange_stages),

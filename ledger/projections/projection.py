@@ -93,7 +93,7 @@ def answer_table(
         name,
         metadata,
         sa.Column("stream", Name, primary_key=True),
-        sa.Column(key, sa.Text, primary_key=True),
+        sa.Column(key, Name, primary_key=True),
         sa.Column("position_from", sa.BigInteger, primary_key=True),
         sa.Column("position_until", sa.BigInteger),
         *columns,

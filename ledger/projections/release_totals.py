@@ -182,12 +182,13 @@ class ReleaseTotals:
     def _walk(self) -> sa.CTE:
         """Each of their developments that is merged, with every one that it is the same as.
 
-        One that is asked about by name may have no row of its own at this stage.
+        One that is asked about by name may have no row of its own at this stage, or not of the
+        state: then another one of its group may.
         """
         merge, their, named = release_merges.c, self._theirs.c, self.scope.development
         stands = standing_at(release_merges, self.scope.as_of)
         seed = sa.select(their.stream, their.stream.label("reached")).where(their.merged)
-        if named is not None and self.scope.state is None:
+        if named is not None:
             names = merge.development.label("stream"), merge.same_as.label("reached")
             seed = sa.select(*names).where(merge.development == named, stands)
         walk = seed.cte("walk", recursive=True)
@@ -203,12 +204,15 @@ class ReleaseTotals:
         first = sa.func.min(walk.c.reached).over(partition_by=walk.c.stream)
         names = first.label("grp"), walk.c.reached.label("stream")
         named = sa.select(*names).distinct().cte("named")
-        row = self._row
-        return (
-            sa.select(named.c.grp, *(row.c[name] for name in MEMBER))
-            .join_from(named, row, row.c.stream == named.c.stream)
-            .cte("joined")
+        row, scope = self._row, self.scope
+        joined = sa.select(named.c.grp, *(row.c[name] for name in MEMBER)).join_from(
+            named, row, row.c.stream == named.c.stream
         )
+        if scope.development is not None and scope.state is not None:
+            its = _standing(releases, scope).where(releases.c.released_by == scope.state)
+            joined = joined.where(sa.select(walk.c.reached).where(
+                walk.c.reached.in_(its.with_only_columns(releases.c.stream))).exists())
+        return joined.cte("joined")
 
     @cached_property
     def _whole_joined(self) -> sa.CTE:

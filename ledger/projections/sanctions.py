@@ -17,6 +17,7 @@ from ledger.events import Data
 from ledger.projections.courses import EVER, ORDER, Step, both, further, known_by, known_day
 from ledger.projections.projection import Projection, Said, Values, answer_table
 from ledger.projections.releases import party_code
+from ledger.tables import Name
 from ledger.values.country import read_country
 
 WAYS = {"SanctionsImposed": "imposed", "SanctionsEased": "eased", "SanctionsLifted": "lifted"}
@@ -25,17 +26,17 @@ sanctions = answer_table(
     "sanctions", "report",
     "One row per live report of sanctions: what it says was done to whom, and how far it went.",
     sa.Column("position", sa.BigInteger, nullable=False, comment="of the report"),
-    sa.Column("way", sa.Text, nullable=False, comment="imposed, eased or lifted"),
-    sa.Column("stage", sa.Text, nullable=False),
-    sa.Column("sender", sa.Text, nullable=False,
+    sa.Column("way", Name, nullable=False, comment="imposed, eased or lifted"),
+    sa.Column("stage", Name, nullable=False),
+    sa.Column("sender", Name, nullable=False,
               comment="ISO code of the state, or the organisation's name"),
-    sa.Column("target_kind", sa.Text, nullable=False),
-    sa.Column("target", sa.Text, comment="its name; empty for a person"),
-    sa.Column("target_state", sa.Text, comment="ISO code; empty: not stated"),
-    sa.Column("measures", sa.Text, nullable=False, comment="joined by blanks"),
-    sa.Column("valid_from", sa.Text,
+    sa.Column("target_kind", Name, nullable=False),
+    sa.Column("target", Name, comment="its name; empty for a person"),
+    sa.Column("target_state", Name, comment="ISO code; empty: not stated"),
+    sa.Column("measures", Name, nullable=False, comment="joined by blanks"),
+    sa.Column("valid_from", Name,
               comment="earliest day on which the stage was reached; empty: not stated"),
-    sa.Column("valid_until", sa.Text, comment="latest such day, included; empty: not stated"),
+    sa.Column("valid_until", Name, comment="latest such day, included; empty: not stated"),
     sa.Index("sanctions_by_target_state", "target_state", "stream", "position_from",
              "position_until"),
 )
@@ -43,17 +44,17 @@ sanctions = answer_table(
 sanction_courses = answer_table(
     "sanction_courses", "target",
     "One row per development, target (in small letters) and way: how far it went by all reports.",
-    sa.Column("way", sa.Text, primary_key=True, comment="imposed, eased or lifted"),
-    sa.Column("named", sa.Text, nullable=False, comment="the target as the first report has it"),
-    sa.Column("target_state", sa.Text, comment="ISO code; empty: not stated"),
-    sa.Column("sender", sa.Text, nullable=False, comment="joined by commas where reports differ"),
-    sa.Column("measures", sa.Text, nullable=False, comment="joined by blanks"),
-    sa.Column("stage", sa.Text, nullable=False, comment="the furthest"),
-    sa.Column("since", sa.Text, comment="the day from which it counts; empty: not known"),
-    sa.Column("may_be", sa.Text, comment="the stage if each began on its earliest day instead"),
-    sa.Column("reached", sa.Text, nullable=False,
+    sa.Column("way", Name, primary_key=True, comment="imposed, eased or lifted"),
+    sa.Column("named", Name, nullable=False, comment="the target as the first report has it"),
+    sa.Column("target_state", Name, comment="ISO code; empty: not stated"),
+    sa.Column("sender", Name, nullable=False, comment="joined by commas where reports differ"),
+    sa.Column("measures", Name, nullable=False, comment="joined by blanks"),
+    sa.Column("stage", Name, nullable=False, comment="the furthest"),
+    sa.Column("since", Name, comment="the day from which it counts; empty: not known"),
+    sa.Column("may_be", Name, comment="the stage if each began on its earliest day instead"),
+    sa.Column("reached", Name, nullable=False,
               comment="each stage, the day from which it counts, and who says so"),
-    sa.Column("positions", sa.Text, nullable=False, comment="of the live reports"),
+    sa.Column("positions", Name, nullable=False, comment="of the live reports"),
 )
 
 
@@ -162,7 +163,7 @@ def _target_state(target: Data) -> str | None:
 
 SANCTIONS = Projection(
     "sanctions",
-    2,
+    3,
     "Which measures are imposed, eased or lifted at which stage on which day?",
     "development",
     (sanctions, sanction_courses),

@@ -9,25 +9,26 @@ import sqlalchemy as sa
 from ledger.developments import Live
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
 from ledger.projections.releases import days, party_code
+from ledger.tables import Name
 
 talks = answer_table(
     "talks", "stage",
     "One row per development and stage: talks that were held, or proposed, or refused.",
-    sa.Column("parties", sa.Text, nullable=False,
+    sa.Column("parties", Name, nullable=False,
               comment="ISO codes of states and names of organisations, joined by commas"),
-    sa.Column("valid_from", sa.Text, comment="earliest day; empty: not stated"),
-    sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
-    sa.Column("form", sa.Text, comment="joined by commas where reports differ; empty: not stated"),
-    sa.Column("place_country", sa.Text,
+    sa.Column("valid_from", Name, comment="earliest day; empty: not stated"),
+    sa.Column("valid_until", Name, comment="latest day, included; empty: not stated"),
+    sa.Column("form", Name, comment="joined by commas where reports differ; empty: not stated"),
+    sa.Column("place_country", Name,
               comment="ISO code, joined by commas where reports differ; empty: not stated"),
     sa.Column("reports", sa.Integer, nullable=False, comment="live reports"),
-    sa.Column("positions", sa.Text, nullable=False, comment="of the live reports"),
+    sa.Column("positions", Name, nullable=False, comment="of the live reports"),
 )
 
 talk_parties = answer_table(
     "talk_parties", "stage",
     "One row per development, stage and party that any live report names.",
-    sa.Column("party", sa.Text, primary_key=True,
+    sa.Column("party", Name, primary_key=True,
               comment="ISO code of the state, or the organisation's name"),
     sa.Index("talk_parties_by_party", "party", "stream", "stage", "position_from",
              "position_until"),
@@ -64,7 +65,7 @@ def _joined(words: set[str]) -> str | None:
 
 TALKS = Projection(
     "talks",
-    2,
+    3,
     "Who talked with whom, when, where and in which form?",
     "development",
     (talks, talk_parties),

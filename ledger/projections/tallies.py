@@ -9,19 +9,20 @@ import sqlalchemy as sa
 from ledger.developments import Report
 from ledger.projections.projection import Projection, Said, Values, answer_table
 from ledger.projections.releases import party_code
+from ledger.tables import Name
 
 tallies = answer_table(
     "tallies", "report",
     "One row per live tally: what a source states as a total of its own.",
-    sa.Column("state", sa.Text, nullable=False,
+    sa.Column("state", Name, nullable=False,
               comment="ISO code of the state, or the organisation's name"),
-    sa.Column("publisher", sa.Text, nullable=False),
-    sa.Column("counted", sa.Text, nullable=False, comment="released, detained or held"),
-    sa.Column("measure", sa.Text, nullable=False, comment="cumulative, or a stock on a day"),
-    sa.Column("category", sa.Text, nullable=False, comment="what kind of prisoners"),
-    sa.Column("since", sa.Text, comment="first day of the total; empty: not stated"),
-    sa.Column("valid_from", sa.Text, comment="earliest day that it is for; empty: not stated"),
-    sa.Column("valid_until", sa.Text, comment="latest day, included; empty: not stated"),
+    sa.Column("publisher", Name, nullable=False),
+    sa.Column("counted", Name, nullable=False, comment="released, detained or held"),
+    sa.Column("measure", Name, nullable=False, comment="cumulative, or a stock on a day"),
+    sa.Column("category", Name, nullable=False, comment="what kind of prisoners"),
+    sa.Column("since", Name, comment="first day of the total; empty: not stated"),
+    sa.Column("valid_from", Name, comment="earliest day that it is for; empty: not stated"),
+    sa.Column("valid_until", Name, comment="latest day, included; empty: not stated"),
     sa.Column("low", sa.BigInteger, nullable=False, comment="persons at least, as claimed"),
     sa.Column("high", sa.BigInteger, comment="persons at most, as claimed; empty: no upper bound"),
     sa.Index("tallies_by_state", "state"),
@@ -51,7 +52,7 @@ def _tally(report: Report) -> Values:
 
 TALLIES = Projection(
     "tallies",
-    1,
+    2,
     "What do sources claim as totals, against what the ledger derives?",
     "tally",
     (tallies,),

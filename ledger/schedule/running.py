@@ -99,8 +99,9 @@ class _Lead:
 
     def last_until(self, stopping: Stopping) -> None:
         """Run what is due until told to stop, then wait for what is running."""
-        late = self._late_slots()
-        scheduler = self._scheduler()
+        now = self._place.clock()
+        late = self._late_slots(now)
+        scheduler = self._scheduler(now)
         for name, slot in late:
             scheduler.add_job(
                 self._catch_up, args=[name, slot], id=f"{name} late", misfire_grace_time=None,
@@ -119,7 +120,8 @@ class _Lead:
             why = str(getattr(failure, "orig", None) or failure)  # a driver's words, without SQL
             raise CouldNot("go on with the schedule", why) from failure
 
-    def _scheduler(self) -> BackgroundScheduler:
+    def _scheduler(self, since: datetime) -> BackgroundScheduler:
+        """Return a scheduler of every slot after that, also of one that passes before it starts."""
         many = max(1, len(self._schedules))
         pools = {"default": _Pool(many), "late": ThreadPoolExecutor(many)}
         scheduler = BackgroundScheduler(timezone=UTC, executors=pools)
@@ -132,12 +134,12 @@ class _Lead:
                 self._run, schedule.slots.trigger, args=[schedule.name],
                 kwargs={"slot": None}, id=schedule.name, coalesce=True, max_instances=1,
                 misfire_grace_time=schedule.grace,
+                next_run_time=schedule.slots.first(since),
             )
         return scheduler
 
-    def _late_slots(self) -> list[tuple[str, datetime]]:
+    def _late_slots(self, now: datetime) -> list[tuple[str, datetime]]:
         """Claim the last slot of every schedule that passed while nobody led; and say what did."""
-        now = self._place.clock()
         with changing(self._place.engine) as connection:
             left = end_abandoned(connection, format_time(now), ABANDONED)
         if left:

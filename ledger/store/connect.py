@@ -152,10 +152,16 @@ def run_bare(
 
 def file_of(engine: sa.Engine) -> Path | None:
     """Return the file of a SQLite ledger; None for a server, a database in memory, or a URI."""
-    name = engine.url.database
-    if engine.dialect.name != "sqlite" or not name or name == ":memory:" or engine.url.query:
-        return None
-    return Path(name)
+    url = engine.url
+    is_file = url.database not in (None, "", ":memory:") and "uri" not in url.query
+    return Path(str(url.database)) if is_file and engine.dialect.name == "sqlite" else None
+
+
+def opened_file(engine: sa.Engine) -> Path | None:
+    """Return the file that a SQLite engine opens, whatever name leads to it; None in memory."""
+    with engine.connect() as connection:
+        _, _, name = run_bare(connection, "PRAGMA database_list")[0]
+    return Path(name).resolve() if name else None
 
 
 def place_of(engine: sa.Engine) -> str:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from ledger.errors import CouldNot
-from ledger.store.connect import file_of
+from ledger.store.connect import opened_file
 
 Check = Callable[[], None]
 """Raises CouldNot where the lock was lost: then somebody else may hold it."""
@@ -29,11 +29,10 @@ def alone(engine: sa.Engine, name: str, holder: str) -> Iterator[Check]:
     `holder` is what others are told while it is held, as "process 12 on host". Whoever holds it for
     long asks the check before what nobody else may do meanwhile.
     """
-    file = file_of(engine)
     if engine.dialect.name == "postgresql":
         with _advisory_lock(engine, name, holder) as check:
             yield check
-    elif file is None:
+    elif (file := opened_file(engine)) is None:
         yield lambda: None  # a database in memory has no other process
     else:
         with _file_lock(file, name, holder) as check:
