@@ -16,6 +16,7 @@ that of RFC 6962. The key must have reached you by another way than the files.
 import argparse
 import base64
 import hashlib
+import os
 import re
 import sys
 from pathlib import Path
@@ -356,15 +357,19 @@ def check_bytes(raw: bytes, key: Key, held: Head | None = None, entry: bytes | N
     text = decoded(raw)
     if text.startswith(ONE_ENTRY + "\n"):
         return check_one(text, key, held, entry)
-    if text.startswith(GROWTH + "\n"):
+    if text.startswith(GROWTH + "\n") and entry is None:
         return check_growth(text, key, held)
+    if text.startswith(GROWTH + "\n"):
+        refuse("--entry goes with the proof of one event, not with one of growth")
     refuse(f"the file begins with neither {ONE_ENTRY} nor {GROWTH}")
 
 
 def check_path(path: str, key_text: str, against: str | None, entry: str | None) -> str:
     """Check a file or a folder; return what it shows."""
-    key = read_key(decoded(small_file(key_text)) if Path(key_text).is_file() else key_text)
+    key = read_key(decoded(small_file(key_text)) if os.path.isfile(key_text) else key_text)
     held = open_head(decoded(small_file(against)), key) if against else None
+    if Path(path).is_dir() and entry:
+        refuse("--entry goes with the proof of one event, not with a folder")
     if Path(path).is_dir():
         return check_folder(Export(Path(path)), key, held)
     return check_bytes(small_file(path), key, held, small_file(entry) if entry else None)

@@ -5,6 +5,8 @@ whose signature holds, and a finding for each where it is the key's and fails. W
 was not signed by the key, says nothing about the ledger: it is passed over, and named.
 """
 
+import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,8 +42,8 @@ def from_store(store: HeadStore, key: VerifierKey, found: Findings) -> Iterator[
         if head is None:
             continue
         if (head.size, head.root) != (known.size, known.root):
-            found.add(None, Rule.HEAD,
-                      f"{store.place}, size {known.size:,}: the note is of size {head.size:,}")
+            says = "of another root" if head.size == known.size else f"of size {head.size:,}"
+            found.add(None, Rule.HEAD, f"{store.place}, size {known.size:,}: the note is {says}")
         signed_at: str | None = known.signed_at
         if not _is_time(known.signed_at):
             signed_at = None
@@ -57,19 +59,29 @@ def from_store(store: HeadStore, key: VerifierKey, found: Findings) -> Iterator[
 
 
 def from_files(path: Path, key: VerifierKey, found: Findings) -> Iterator[Against]:
-    """Yield the heads in a file of one signed note, or in the files of a folder.
+    """Yield the heads in a file, or in the files of a folder: signed notes, also as they stand in
+    a mail or in a proof.
 
-    Hidden files, as those of a git checkout, are nobody's heads. Raises CouldNot where the path
-    cannot be read.
+    Hidden files, as those of a git checkout, are nobody's heads. Raises CouldNot where the path, or
+    anything in the folder, cannot be read.
     """
     try:
         for file in [path] if path.is_file() else sorted(_files_in(path)):
             with file.open("rb") as opened:
-                head = _opened(opened.read(NOTE_AT_MOST + 1), key, str(file), found)
-            if head is not None:
-                yield Against(head.size, head.root, str(file))
+                raw = opened.read(NOTE_AT_MOST + 1)
+            for note in _notes_in(raw, key.name) or [raw]:
+                if (head := _opened(note, key, str(file), found)) is not None:
+                    yield Against(head.size, head.root, str(file))
     except OSError as failure:
-        raise CouldNot(f"read signed heads in {path}", str(failure.strerror or failure)) from None
+        where = failure.filename or path
+        raise CouldNot(f"read signed heads in {where}", str(failure.strerror or failure)) from None
+
+
+def _notes_in(raw: bytes, origin: str) -> list[bytes]:
+    """Return each piece of the text that has the shape of a head of that origin, signed by some."""
+    head = rb"(?m)^%b\n[0-9]+\n[\w+/]{43}=\n(?:[^\n]+\n)*\n(?:\xe2\x80\x94 [^\n]+\n)+"
+    lines = raw.replace(b"\r\n", b"\n").rstrip() + b"\n"  # as mail carries them
+    return re.findall(head % re.escape(origin.encode()), lines)
 
 
 def in_order(heads: Iterable[Against], found: Findings) -> list[Against]:
@@ -97,10 +109,15 @@ def is_database(path: Path) -> bool:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if not hidden and path.is_file():
-            yield path
+    def stop(failure: OSError) -> None:
+        raise failure
+
+    for here, folders, files in os.walk(folder, onerror=stop):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in files:
+            path = Path(here, name)
+            if not name.startswith(".") and path.is_file():
+                yield path
 
 
 def _opened(note: str | bytes, key: VerifierKey, kept: str, found: Findings) -> Head | None:

@@ -118,7 +118,13 @@ def _end_in(
 
 def _row_by_row(connection: sa.Connection, first: int, last: int, found: Findings) -> Page:
     """Look at each row of a page and say what is wrong with it."""
-    rows = {row.position: row for row in read_rows(connection, first, last)}
+    rows: dict[int, EventRow] = {}
+    for row in read_rows(connection, first, last):
+        if type(row.position) is not int:
+            found.add(first, Rule.POSITION, f"an event is at position {shown(row.position)}", last)
+        elif row.position in rows:
+            found.add(row.position, Rule.POSITION, "more than one event is at this position")
+        rows.setdefault(row.position, row)
     page = Page(first, [rows[p].entry if p in rows and isinstance(rows[p].entry, bytes) else None
                         for p in range(first, last + 1)], [])
     for start, end in missing(first, last, rows.keys()):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
+from unicodedata import normalize
 
 import sqlalchemy as sa
 
@@ -36,6 +37,7 @@ from ledger.store.read import read_streams, streams_at
 
 AT_ONCE = 500
 """Fields that one PersonalDataErased event names at most; an entry has 65,535 bytes."""
+NAMES = ("name", "aliases")
 FREE_TEXT = ("note", "reason")
 """Fields that may say anything about anybody."""
 KEEPING = ("ReportCorrected", "ReportRetracted", "ReportRanked")
@@ -69,6 +71,8 @@ class Plan:
     """Fields of other events that contain the person's name and are left alone."""
     values: list[str] = field(default_factory=list, repr=False)
     """The texts that go; for a comparison, never to be shown."""
+    names: list[str] = field(default_factory=list, repr=False)
+    """Those of them that are names, and names that were sought."""
 
 
 @dataclass(slots=True)
@@ -94,7 +98,7 @@ def erase(
     """
     with writing(engine) as connection:
         plan = find(connection)
-        _check_says_nothing({"reason": reason, "basis": basis}, plan.values)
+        _check_says_nothing({"reason": reason, "basis": basis}, plan)
         events = [
             compose("PersonalDataErased", stream, data, id=writer.new_id(), salts=writer.salts)
             for stream, data in _said(plan, reason, basis)
@@ -148,8 +152,11 @@ def by_field(position: int, pointers: Iterable[str] = ()) -> Find:
 
     Without pointers all its sealed fields. Also found is the same in what corrects the event or is
     corrected by it: the field at that place, and any with an equal value. What finds them raises
-    NotFound, and BadValue for a field that is not sealed there.
+    NotFound, and BadValue for a field that is not sealed there, or is none.
     """
+    pointers = list(pointers)
+    if nothing := [pointer for pointer in pointers if not pointer.strip("/")]:
+        raise BadValue(nothing[0], "a field, as /persons/0/name")
     wanted = ["/" + pointer.strip("/").replace(".", "/") for pointer in pointers]
 
     def find(connection: sa.Connection) -> Plan:
@@ -189,7 +196,9 @@ def by_text(text: str) -> Find:
         found = _mentions(connection, [text])
         events = _opened(connection, list(read_raw(connection, [one.position for one in found])))
         at = {(one.position, one.pointer) for one in found}
-        return _plan([(e, p) for e in events for p in e.digests if (e.position, p) in at])
+        plan = _plan([(e, p) for e in events for p in e.digests if (e.position, p) in at])
+        plan.names.append(text)
+        return plan
 
     return find
 
@@ -225,6 +234,8 @@ def _plan(chosen: list[tuple[_Event, str]], persons: Iterable[str] = ()) -> Plan
         digest = event.digests[pointer]
         plan.fields.append(Sealed(event.position, event.stream, pointer, digest))
         plan.values.append(event.values[pointer])
+        if pointer.rpartition("/")[2] in NAMES:
+            plan.names += filter(None, event.values[pointer].split("\n"))
     return plan
 
 
@@ -283,7 +294,7 @@ def _names(
         for pointer, value in event.values.items():
             last = pointer.rpartition("/")[2]
             mine = event.stream in persons or _under(pointer, own[event.position])
-            if mine and last in ("name", "aliases"):
+            if mine and last in NAMES:
                 yield from filter(None, value.split("\n"))
 
 
@@ -302,9 +313,9 @@ def _speaks_of(event: _Event, pointer: str, names: list[str], any_text: bool) ->
 
 def _is_in(text: str, names: Iterable[str]) -> bool:
     """Return whether free text has one of the names, or a longer word of one."""
-    words, plain = set(_WORD.findall(text.casefold())), _plain(text)
+    words, plain = set(_WORD.findall(_folded(text))), _plain(text)
     for name in names:
-        parts = {word for word in _WORD.findall(name.casefold()) if len(word) >= SHORTEST}
+        parts = {word for word in _WORD.findall(_folded(name)) if len(word) >= SHORTEST}
         if _plain(name) in plain or parts & words:
             return True
     return False
@@ -338,10 +349,11 @@ def _said(plan: Plan, reason: str, basis: str) -> Iterator[tuple[str, Data]]:
             }
 
 
-def _check_says_nothing(said: Mapping[str, str], values: Iterable[str]) -> None:
-    lines = {_plain(line) for value in values for line in value.split("\n")}
+def _check_says_nothing(said: Mapping[str, str], plan: Plan) -> None:
+    lines = {_plain(line) for value in plan.values for line in value.split("\n")}
     for name, words in said.items():
-        if any(len(line) >= SHORTEST and line in _plain(words) for line in lines):
+        repeats = any(len(line) >= SHORTEST and line in _plain(words) for line in lines)
+        if repeats or _is_in(words, plan.names):
             why = "repeats what is erased, wanted words that may stay in the record for ever"
             raise BadReport([Complaint(name, why)])
 
@@ -354,7 +366,12 @@ def _text(value: Any) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return " ".join(_folded(text).split())
+
+
+def _folded(text: str) -> str:
+    """Return the text as it is compared: an accent is the same, as a letter's own or beside it."""
+    return normalize("NFKC", normalize("NFKC", text).casefold())
 
 
 def _bare(pointer: str) -> str:

@@ -42,16 +42,30 @@ class Folder:
     path: Path
 
     def check(self, heads: HeadStore, key: VerifierKey) -> None:
-        """Raise HeadsLost or Forked if the checkpoint is not one that the store knows."""
-        published = self._published(key)
-        if published is None:
-            return
+        """Raise HeadsLost or Forked if the checkpoint, or a head after it, is not one that the
+        store knows."""
+        published = self._published(self.path / "checkpoint", key)
+        after = 0
+        if published is not None:
+            self._check(published, heads, key)
+            after = published.size
+        for path in self._heads_after(after):
+            if (head := self._published(path, key)) is not None:
+                self._check(head, heads, key)
+
+    def _check(self, published: Head, heads: HeadStore, key: VerifierKey) -> None:
         known = heads.at(key.name, published.size)
         if known is None:
             raise HeadsLost(key.name, published.size, str(self.path))
         if known.root != published.root:
             why = f"the head of size {published.size:,} in {self.path} has another root"
             raise Forked(key.name, why)
+
+    def _heads_after(self, size: int) -> list[Path]:
+        each = self.path / "heads"
+        names = [path.name for path in each.iterdir()] if each.is_dir() else []
+        sizes = sorted(int(name) for name in names if name.isdecimal() and name.isascii())
+        return [each / str(one) for one in sizes if one > size]
 
     def publish(self, heads: HeadStore, key: VerifierKey) -> None:
         """Write every head that is not there yet, then the checkpoint, each as a whole.
@@ -61,22 +75,24 @@ class Folder:
         each = self.path / "heads"
         each.mkdir(parents=True, exist_ok=True)
         with holding(self.path, wait=True):
-            published = self._published(key)
+            published = self._published(self.path / "checkpoint", key)
             after = 0 if published is None else published.size - 1
             note = None
             for known in heads.all(key.name, after):
                 note = known.note
-                _write(each / str(known.size), note)
+                if not (each / str(known.size)).exists():
+                    _write(each / str(known.size), note)
             if note is not None:
                 _write(self.path / "checkpoint", note)
 
-    def _published(self, key: VerifierKey) -> Head | None:
+    def _published(self, path: Path, key: VerifierKey) -> Head | None:
         try:
-            return open_head((self.path / "checkpoint").read_bytes(), key)
+            return open_head(path.read_bytes(), key)
         except FileNotFoundError:
             return None
         except BadNote as refusal:
-            raise CouldNot(f"publish in {self.path}", f"its checkpoint: {refusal}") from None
+            name = path.relative_to(self.path)
+            raise CouldNot(f"publish in {self.path}", f"its {name}: {refusal}") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +132,7 @@ def _end_of(file: IO[bytes]) -> str:
 
 
 def _write(path: Path, note: str) -> None:
-    """Write a note; one that is there already is left alone."""
+    """Write a note; the same one that is there already is left alone."""
     raw = note.encode()
     if not path.exists() or path.read_bytes() != raw:
         write_whole(path, raw, path.with_name(f".{path.name}.new"))

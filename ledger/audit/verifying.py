@@ -37,6 +37,7 @@ from ledger.store.audit_read import (
     read_indexed,
     read_repeated,
     read_rows,
+    read_whole_ends,
 )
 from ledger.store.connect import reading, scanning
 from ledger.store.leaves import Damaged, read_leaf_hashes
@@ -218,13 +219,20 @@ def _last(
     if first < 1 or (to is not None and to < first):
         raise BadValue(first, "a first position from 1 up to the last one")
     found, signed = verification.findings, verification.known
-    lowest, highest = read_ends(connection)
+    lowest, highest = ends = read_ends(connection)
+    if odd := [end for end in ends if type(end) is not int]:
+        found.add(None, Rule.POSITION, f"an event is at position {shown(odd[0])}")
+        lowest, highest = read_whole_ends(connection)
+    count = read_count(connection, 0)
     there = verification.events = max(highest, 0)
     if there > signed and there - signed != read_count(connection, signed):
-        there = verification.events = min(there, max(read_count(connection, 0), signed))
+        there = verification.events = min(there, max(count, signed))
         for position in read_beyond(connection, there, NAMED):
-            found.add(position, Rule.POSITION,
-                      f"an event is at position {position:,}, behind {there:,} events")
+            where = f"{position:,}" if type(position) is int else shown(position)
+            found.add(position if type(position) is int else None, Rule.POSITION,
+                      f"an event is at position {where}, behind {there:,} events")
+    if count > there:
+        found.add(None, Rule.POSITION, f"{count:,} events stand at {there:,} positions")
     if lowest < 1:
         found.add(lowest, Rule.POSITION, f"an event is at position {lowest:,}")
     return there if to is None else min(to, there)
@@ -271,8 +279,10 @@ def _uncompared(
     if last < first or any(first <= head.size <= last for head in heads):
         return None
     over = [head.size for head in heads if head.size > last]
+    if not over and (first == 1 or last == verification.events):
+        return None  # nothing was signed over them yet, and the row of tree_head was compared
     return (f"no signed head ends in {span(first, last)}, so nothing signed was compared;"
-            f" verify up to {over[0]:,}") if over else None
+            f" verify up to {over[0] if over else verification.events:,}")
 
 
 def _base(connection: sa.Connection, first: int, heads: Sequence[Against]) -> Frontier:
@@ -334,10 +344,10 @@ def _check_times(
             at = _time(connection, position) if first <= position <= last else None
             if at is None:
                 continue
-            if position == head.size and at > signed + CLOCKS_APART:
+            if position == head.size and at - signed > CLOCKS_APART:
                 found.add(position, Rule.TIME,
                           f"recorded at {at}, after the head that covers it was signed ({signed})")
-            if position > head.size and at < signed - CLOCKS_APART:
+            if position > head.size and signed - at > CLOCKS_APART:
                 found.add(position, Rule.TIME,
                           f"recorded at {at}, before the head it is not in was signed ({signed})")
 

@@ -52,6 +52,15 @@ def read_ends(connection: sa.Connection) -> tuple[int, int]:
     return (1, 0) if last is None else (first, last)
 
 
+def read_whole_ends(connection: sa.Connection) -> tuple[int, int]:
+    """Return the first and the last position that is a whole number: a changed table has others."""
+    whole = {"sqlite": "typeof(position) = 'integer'", "postgresql": "position = floor(position)"}
+    ends = "CAST(min(position) AS BIGINT), CAST(max(position) AS BIGINT)"
+    sql = f"SELECT {ends} FROM events WHERE {whole[connection.dialect.name]}"
+    first, last = _rows(connection, sql)[0]
+    return (1, 0) if last is None else (first, last)
+
+
 def read_count(connection: sa.Connection, after: int) -> int:
     """Return how many events are behind a position; of all of them SQLite counts an index."""
     where = _filled(connection, " WHERE position > {0}") if after else ""
@@ -60,7 +69,7 @@ def read_count(connection: sa.Connection, after: int) -> int:
     return count
 
 
-def read_beyond(connection: sa.Connection, last: int, limit: int) -> list[int]:
+def read_beyond(connection: sa.Connection, last: int, limit: int) -> list[Any]:
     """Return the first positions of events behind a position."""
     sql = "SELECT position FROM events WHERE position > {0} ORDER BY 1 LIMIT {0}"
     return [row[0] for row in _rows(connection, _filled(connection, sql), (last, limit))]

@@ -61,8 +61,10 @@ def _rows(connection: sa.Connection, columns: str, start: int, end: int) -> list
     rows = run_bare(connection, sql, (start, end), many_bytes=True)
     if len(rows) != end - start:
         there = {row[0] for row in rows}
-        gone = next(place for place in range(start + 1, end + 1) if place not in there)
-        raise Damaged(gone, "the event is gone")
+        for place in range(start + 1, end + 1):
+            if place not in there:
+                raise Damaged(place, "the event is gone")
+        raise Damaged(start + 1, f"{len(rows):,} events are at {end - start:,} positions")
     for position, *values, leaf in rows:
         if type(leaf) is not bytes or len(leaf) != HASH_SIZE:
             raise Damaged(position, "its leaf hash is none")

@@ -76,6 +76,8 @@ def check_file(
     if first == INCLUSION:
         return check_proof(text, key, held=held, entry=entry)
     if first == CONSISTENCY:
+        if entry is not None:
+            raise BadProof("got a proof of growth beside an entry", "the proof of one event")
         return check_growth(text, key, held=held)
     raise BadProof(
         "got another file", f"one that begins with {INCLUSION} or {CONSISTENCY}, or an export"

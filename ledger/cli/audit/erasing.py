@@ -182,13 +182,18 @@ def _print_erasure(done: Erasure) -> None:
         print_text()
     events = len({one.position for one in plan.fields})
     said = "erased" if done.written else "would be erased"
-    words = f"{len(plan.fields):,} of {events:,} events" if plan.fields else "nothing"
+    words = f"{_many(len(plan.fields), 'field')} of {_many(events, 'event')}"
+    words = words if plan.fields else "nothing"
     rows = [(said, words)]
     if plan.already:
         rows.append(("erased before", f"{plan.already:,}"))
     if done.written and done.receipts:
         rows.append(("recorded", "at position " + _positions(done)))
     print_pairs(rows)
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _positions(done: Erasure) -> str:

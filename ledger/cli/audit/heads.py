@@ -139,10 +139,14 @@ def _write_key(file: Path, text: str) -> None:
         descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, PRIVATE)
     except FileExistsError:
         raise CouldNot(f"write the key to {file}", "the file is there already") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
-        opened.write(f"{text}\n")
-        opened.flush()
-        os.fsync(descriptor)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            opened.write(f"{text}\n")
+            opened.flush()
+            os.fsync(descriptor)
+    except OSError as failure:
+        file.unlink()  # half a key is none, and would be in the way of the next one
+        raise CouldNot(f"write the key to {file}", str(failure.strerror)) from None
 
 
 def _as_data(signed: Signed, key: VerifierKey, store: HeadStore) -> dict[str, Any]:

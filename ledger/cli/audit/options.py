@@ -39,7 +39,7 @@ def heads_of(database: str, given: str | None) -> str:
     if file is None:
         why = f"a ledger on a server has no default; give --heads or set {HEADS_VARIABLE}"
         raise CouldNot("find the head store", why)
-    return f"{file}.heads"
+    return f"{file.resolve() if file.is_symlink() else file}.heads"  # one store, whatever its name
 
 
 class KeyText(click.ParamType[VerifierKey]):

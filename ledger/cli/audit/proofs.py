@@ -15,6 +15,7 @@ from ledger.audit import exporting, proving
 from ledger.audit.findings import Verdict
 from ledger.audit.heads import HeadStore, open_heads
 from ledger.cli.audit.options import bytes_of, heads_of, heads_option, key_option
+from ledger.cli.look import LAST_POSITION
 from ledger.cli.output import (
     Command,
     Diagnostic,
@@ -64,8 +65,8 @@ def tiles_option(command: Command) -> Command:
     "ledger audit prove 7 --vkey log.vkey -o 7.tlog-proof",
     "ledger audit prove 7 --vkey log.vkey --tiles public/",
 ))
-@click.argument("position", type=click.IntRange(1))
-@click.option("--size", type=click.IntRange(1),
+@click.argument("position", type=click.IntRange(1, LAST_POSITION))
+@click.option("--size", type=click.IntRange(1, LAST_POSITION),
               help="Under the signed head of this size.  [default: the latest]")
 @key_option
 @heads_option
@@ -81,6 +82,8 @@ def prove(
     The file is a C2SP tlog-proof; its `extra` line holds the event's exact bytes. From the database
     it reads every leaf hash, 1.5 seconds a million; from an export six files.
     """
+    if tiles is not None and size is not None:
+        raise click.UsageError("--size goes without --tiles: the head is that of the export")
     with _findings():
         if tiles is not None:
             read = exporting.reader_of(tiles)
@@ -152,6 +155,8 @@ def check(
     by event. Nothing is shown by it about events after the signed head.
     """
     held = None if against is None else open_head(bytes_of(against), key)
+    if entry is not None and path.is_dir():
+        raise click.UsageError("--entry goes with the proof of one event, not with a folder")
     if path.is_dir():
         with progress("check") as show:
             checked = checking.check_export(
@@ -168,7 +173,7 @@ def check(
     "ledger audit export public/ --vkey log.vkey",
 ))
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--size", type=click.IntRange(1),
+@click.option("--size", type=click.IntRange(1, LAST_POSITION),
               help="Up to the signed head of this size.  [default: the latest]")
 @key_option
 @heads_option
@@ -223,15 +228,21 @@ def _signed(store: HeadStore, key: VerifierKey, size: int | None, position: int 
 
 def _older(database: str, heads: str | None, key: VerifierKey, old: str) -> str:
     if old.isdecimal():
-        return _signed(open_heads(heads_of(database, heads)), key, int(old))
+        return _signed(open_heads(heads_of(database, heads)), key, _size(old))
     return _note_of(Path(old), key)
 
 
 def _newer(database: str, heads: str | None, key: VerifierKey, new: str | None) -> str:
     if new is None or new.isdecimal():
-        size = None if new is None else int(new)
+        size = None if new is None else _size(new)
         return _signed(open_heads(heads_of(database, heads)), key, size)
     return _note_of(Path(new), key)
+
+
+def _size(text: str) -> int:
+    if (size := int(text[:20])) > LAST_POSITION:
+        raise BadValue(text, f"a size up to {LAST_POSITION:,}")
+    return size
 
 
 def _checkpoint_in(tiles: Path, key: VerifierKey) -> str:

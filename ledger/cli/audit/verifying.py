@@ -89,6 +89,8 @@ def verify_(
     """
     if since_head and (first is not None or vkey is None):
         raise click.UsageError("--since-head needs --vkey and goes without --from")
+    if not all(against):
+        raise click.UsageError("--against needs a head store, a note or a folder, got nothing")
     if against and vkey is None:
         raise click.UsageError("--against needs --vkey: a head is worth its signature only")
     engine = open_to_read(database)
@@ -194,7 +196,7 @@ def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
             continue
         try:
             run = rebuild(engine, projection, now, holder=f"process {os.getpid()}", check=True)
-        except (LedgerError, exc.DBAPIError) as refusal:
+        except (LedgerError, exc.DBAPIError, OSError) as refusal:
             done.failure = f"{projection.name} could not be compared: {_cause(refusal)}"
             continue
         except (TypeError, ValueError) as failure:  # SQLite keeps whatever somebody puts there:
