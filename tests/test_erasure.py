@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 import sqlalchemy as sa
@@ -50,6 +51,38 @@ def test_a_person(world: sa.Engine) -> None:
         (3, "/participants/0/name")
     ]
     assert (done.plan.already, done.written) == (0, True)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD", "NFKC"])
+def test_accents_are_found_however_they_are_written(engine: sa.Engine, form: Any) -> None:
+    """A name is the same whether an accent is part of its letter or stands behind it."""
+    name = "José Ñandú"
+    persons = f"[{{person: p-1, name: {normalize('NFC', name)}}}]"
+    recorded(engine, release("a", persons=persons))
+    recorded(engine, release("b", note=f'"saw {normalize("NFD", name)} there"'))
+    recorded(engine, release("c", note='"ＪＯＳÉ ÑANDÚ"'))
+
+    by_name = erased(engine, by_text(normalize(form, name)), dry_run=True)
+    by_stream = erased(engine, by_person("p-1"))
+
+    assert [one.position for one in by_name.plan.fields] == [1, 2, 3]
+    assert [one.position for one in by_stream.plan.mentions] == [2, 3]
+
+
+@pytest.mark.parametrize("find", [by_person("p-1"), by_text("Brzoza"), by_field(2)])
+@pytest.mark.parametrize("words", ["Ms Kowalczyk asked", "BRZOZA"])
+def test_part_of_a_name_is_no_reason(world: sa.Engine, find: Find, words: str) -> None:
+    """Reason and basis stay for ever, so a word of the name that goes is refused in them."""
+    for field in ("reason", "basis"):
+        with pytest.raises(BadReport, match="repeats what is erased"):
+            erased(world, find, **{field: words})
+
+
+@pytest.mark.parametrize("pointer", ["", "/", "//"])
+def test_no_field_is_not_all_fields(world: sa.Engine, pointer: str) -> None:
+    """A variable that is not set erases nothing."""
+    with pytest.raises(BadValue, match="a field, as /persons/0/name"):
+        by_field(2, [pointer])
 
 
 def test_what_is_recorded(world: sa.Engine) -> None:

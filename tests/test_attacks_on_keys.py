@@ -1,0 +1,137 @@
+"""What an owner of the database can add where the table of events has lost its keys."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+import tampering as t
+from recording import record_example
+
+from ledger import tables
+from ledger.audit.against import Against
+from ledger.audit.findings import Rule, Verdict
+from ledger.audit.verifying import Verification, verify
+from ledger.entry import canonical
+from ledger.merkle import leaf_hash
+from ledger.store.connect import connect, reading
+from ledger.store.leaves import Damaged, read_entries
+
+SIZE, P = 13, 5
+COLUMNS = [column.name for column in tables.events.c]
+
+
+def make_anew(engine: sa.Engine, position: str = "position") -> None:
+    """Put a table without any key in the place of that of the events."""
+    t.unguard(engine)
+    names = ", ".join(COLUMNS[1:])
+    with engine.begin() as connection:
+        for statement in (
+            f"CREATE TABLE anew AS SELECT {position} AS position, {names} FROM events"
+            " ORDER BY position",
+            "DROP TABLE events",
+            "ALTER TABLE anew RENAME TO events",
+        ):
+            connection.exec_driver_sql(statement)
+
+
+def forge(engine: sa.Engine, position: object) -> None:
+    """Add a copy of an event, under another id and stream, at any position."""
+    fields = t.entry_at(engine, P) | {"id": t.NOBODY, "stream": "development/never-was"}
+    fields |= {"stream_version": 1}
+    fields.pop("_sd", None)
+    raw = canonical(fields)
+    row: dict[str, Any] = {name: fields[name] for name in COLUMNS[1:-2]}
+    row |= {"position": position, "entry": raw, "leaf_hash": leaf_hash(raw)}
+    marks = ", ".join(f":{name}" for name in row)
+    with engine.begin() as connection:
+        connection.execute(
+            sa.text(f"INSERT INTO events ({', '.join(row)}) VALUES ({marks})"), row)
+
+
+HEADS: dict[sa.Engine, Against] = {}
+"""What somebody outside keeps of each ledger."""
+
+
+def sign(engine: sa.Engine) -> None:
+    """Record 13 events, and keep their head."""
+    record_example(engine, "article")
+    HEADS[engine] = t.head_of(engine)
+
+
+def found_by(engine: sa.Engine, **options: Any) -> Verification:
+    """Return what is said against the head that was kept."""
+    return verify(engine, against=[HEADS[engine]], **options)
+
+
+@pytest.fixture
+def signed(engine: sa.Engine) -> sa.Engine:
+    """A ledger of 13 events, of which somebody outside keeps the head."""
+    sign(engine)
+    return engine
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_second_event_at_a_position(signed: sa.Engine, deep: bool) -> None:
+    """Two events at one position are found, though the signed ones are all there."""
+    make_anew(signed)
+    forge(signed, P)
+
+    done = found_by(signed, deep=deep)
+
+    assert (done.verdict, done.position) == (Verdict.TAMPERED, P)
+    assert Rule.POSITION in done.findings.counts
+    with reading(signed) as connection, pytest.raises(Damaged, match="14 events are at 13"):
+        read_entries(connection, 0, SIZE)
+
+
+def test_an_event_without_a_position(signed: sa.Engine) -> None:
+    """An event that has no position at all is one too many."""
+    make_anew(signed)
+    forge(signed, None)
+
+    done = found_by(signed)
+
+    assert done.verdict is Verdict.TAMPERED
+    assert "14 events stand at 13 positions" in [finding.message for finding in done.found]
+
+
+@pytest.mark.parametrize("position", [P + 0.5, "x", b"y", 2.0**60 + 0.5])
+def test_a_position_that_is_no_number(sqlite_database: str, position: object) -> None:
+    """Whatever SQLite keeps as a position, an event there is found; nothing breaks."""
+    engine = connect(sqlite_database)
+    sign(engine)
+    make_anew(engine)
+    forge(engine, position)
+
+    for deep in (False, True):
+        done = found_by(engine, deep=deep)
+        assert done.verdict in (Verdict.TAMPERED, Verdict.FORK)
+        assert Rule.POSITION in done.findings.counts
+    engine.dispose()
+
+
+def test_a_position_between_two(postgres_database: str) -> None:
+    """On PostgreSQL a position of another type is found, too."""
+    engine = connect(postgres_database)
+    sign(engine)
+    make_anew(engine, "CAST(position AS NUMERIC)")
+    forge(engine, Decimal(P) + Decimal("0.5"))
+
+    done = found_by(engine)
+
+    assert done.verdict is Verdict.TAMPERED
+    assert Rule.POSITION in done.findings.counts
+    engine.dispose()
+
+
+def test_nothing_newer_to_compare_with(signed: sa.Engine) -> None:
+    """What no head covers, and does not reach the row of tree_head, was compared with nothing."""
+    record_example(signed, "wider")
+
+    done = found_by(signed, from_position=SIZE + 1, to=SIZE + 5)
+
+    assert done.verdict is Verdict.COULD_NOT
+    assert done.failure is not None
+    assert "so nothing signed was compared; verify up to 52" in done.failure
+    assert found_by(signed, from_position=SIZE + 1).verdict is Verdict.OK

@@ -1,0 +1,178 @@
+"""Where heads, proofs and keys are kept, and what becomes of them in other people's hands."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import closing, data_of, run, signed_folder
+from signed_logs import offline
+from tampering import change, rehash, rewrite, unguard
+
+from ledger.examples import shipped
+from ledger.store.connect import connect
+
+SIZE = 13
+HUGE = "9" * 20
+VERIFY = ("audit", "verify", "--vkey", "vkey")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a ledger, a key, and a signed head over its first 13 events in ./public."""
+    return signed_folder(tmp_path, monkeypatch)
+
+
+def forge() -> None:
+    """Rewrite an event and everything that follows from it."""
+    engine = connect("ledger.db")
+    unguard(engine)
+    rewrite(engine, 5, {"recorded_by": "x"})
+    rehash(engine)
+    engine.dispose()
+
+
+# Heads.
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_head_in_a_mail(here: Path, end: str) -> None:
+    """A head is found as it stands in a mail, and compared like any other."""
+    note = (here / "public" / "checkpoint").read_text("utf-8")
+    mail = f"From: ops\nSubject: head\n\n{note}\n-- \nthe ledger of example.org/log\n"
+    (here / "head.eml").write_bytes(mail.replace("\n", end).encode())
+    assert data_of(*VERIFY, "--against", "head.eml")["heads_matched"] == 1
+
+    (here / "altered.eml").write_text(mail.replace("\n13\n", "\n12\n"), "utf-8")
+    assert data_of(*VERIFY, "--against", "altered.eml", code=1)["rules"] == {"head": 1}
+    forge()
+    run(*VERIFY, "--against", "head.eml", code=5)
+
+
+def test_a_head_in_a_proof(here: Path) -> None:
+    """The ledger's own proofs beside its heads are heads to compare with, and no alarm."""
+    run("record", "-", "--by", "ben", given=shipped.example("wider"))
+    run("audit", "head", "--key", "key")
+    run("audit", "prove", "7", "--vkey", "vkey", "-o", "public/7.tlog-proof")
+    run("audit", "consistency", "13", "--vkey", "vkey", "-o", "public/grew")
+    (here / "ledger.db.heads").unlink()
+    assert data_of(*VERIFY, "--against", "public")["signed_size"] == 52
+
+
+def test_a_folder_that_cannot_be_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder within that nobody may look into is no reason to leave its heads out."""
+    (here / "public" / "closed").mkdir()
+    really = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    said = run(*VERIFY, "--against", "public", code=4).stderr
+    assert "closed: Permission denied" in said
+
+
+def test_an_empty_place_is_a_misuse(here: Path) -> None:
+    """A variable that is not set is no folder to look through."""
+    assert "--against needs" in run(*VERIFY, "--against", "", code=2).stderr
+
+
+def test_a_link_to_the_ledger_has_its_head_store(here: Path) -> None:
+    """Whoever comes by another name finds what was signed."""
+    (here / "link.db").symlink_to(here / "ledger.db")
+    forge()
+    run("audit", "head", "--key", "key", "--db", "link.db", code=5)
+    assert not (here / "link.db.heads").exists()
+
+
+def test_published_heads_stay(here: Path) -> None:
+    """Where the checkpoint is gone, the heads beside it still say that the store was lost."""
+    note = (here / "public" / "heads" / "13").read_bytes()
+    (here / "ledger.db.heads").unlink()
+    (here / "public" / "checkpoint").unlink()
+    forge()
+    said = run("audit", "head", "--key", "key", "--publish", "public", code=5).stderr
+    assert "is not in the head store" in said
+    assert (here / "public" / "heads" / "13").read_bytes() == note
+
+
+def test_a_head_of_another_time(here: Path) -> None:
+    """A head store that says when it was signed in no possible way is a finding, and no crash."""
+    with closing("ledger.db.heads") as store:
+        store.execute("DROP TRIGGER heads_update")
+        store.execute("UPDATE heads SET signed_at = '9999-12-31T23:59:59.999999Z'")
+    assert data_of(*VERIFY)["verdict"] == "ok"
+
+
+def test_a_head_of_another_root(here: Path) -> None:
+    """What the store says of a head and the head do not agree on is named."""
+    with closing("ledger.db.heads") as store:
+        store.execute("DROP TRIGGER heads_update")
+        store.execute("UPDATE heads SET root = x'00'")
+    said = [finding["message"] for finding in data_of(*VERIFY, code=1)["findings"]]
+    assert any("the note is of another root" in message for message in said)
+
+
+def test_tampering_counts_where_tables_cannot_be_compared(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answer tables that cannot be locked are not compared; what was found is said all the same."""
+    run("projections", "rebuild")
+    engine = connect("ledger.db")
+    unguard(engine)
+    change(engine, 5, type="TalksHeld")
+    engine.dispose()
+
+    def rebuild(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied", "ledger.db.releases.lock")
+
+    monkeypatch.setattr("ledger.cli.audit.verifying.rebuild", rebuild)
+    data = data_of(*VERIFY, "--projections", code=1)
+    assert (data["position"], data["rules"]) == (5, {"column": 1})
+    assert "could not be compared: " in data["failure"]
+
+
+# Proofs and keys.
+
+
+def test_an_entry_goes_with_one_proof(here: Path) -> None:
+    """An entry to compare with a whole log, or with its growth, is a misuse and not passed over."""
+    run("record", "-", "--by", "ben", given=shipped.example("wider"))
+    run("audit", "head", "--key", "key")
+    run("audit", "export", "out", "--vkey", "vkey")
+    run("audit", "consistency", "13", "--vkey", "vkey", "-o", "grew")
+    for path, code in (("out", 2), ("grew", 3)):
+        asked = (path, "--vkey", "vkey", "--entry", "vkey")
+        assert "the proof of one event" in run("audit", "check", *asked, code=code).stderr
+        assert offline.main([path, "--key", "vkey", "--entry", "vkey"]) == 3
+
+
+@pytest.mark.parametrize("arguments", [
+    ("prove", "5", "--size", HUGE), ("prove", HUGE), ("export", "out", "--size", HUGE),
+    ("consistency", HUGE), ("consistency", "13", HUGE),
+])
+def test_a_size_that_no_log_has(here: Path, arguments: tuple[str, ...]) -> None:
+    """It is refused as what it is, and never with the code of a ledger that was changed."""
+    code = 3 if arguments[0] == "consistency" else 2
+    assert HUGE in run("audit", *arguments, "--vkey", "vkey", code=code).stderr
+
+
+def test_an_export_has_one_head(here: Path) -> None:
+    """A proof from an export is under its head: another size is a misuse."""
+    run("audit", "export", "out", "--vkey", "vkey")
+    asked = ("prove", "5", "--size", "9", "--tiles", "out", "--vkey", "vkey")
+    assert "--size goes without --tiles" in run("audit", *asked, code=2).stderr
+
+
+def test_half_a_key_is_none(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that could not be written leaves no file in the way of the next one."""
+    def fsync(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    asked = ("audit", "keygen", "--origin", "example.org/a", "-o", "a.key")
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", fsync)
+        assert "write the key to a.key: No space" in run(*asked, code=4).stderr
+    run(*asked)
