@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from command_line import closing, data_of, run, signed_folder
 from signed_logs import offline
-from tampering import change, rehash, rewrite, unguard
+from tampering import E, change, rehash, rewrite, unguard
 
 from ledger.examples import shipped
 from ledger.store.connect import connect
@@ -176,3 +177,46 @@ def test_half_a_key_is_none(here: Path, monkeypatch: pytest.MonkeyPatch) -> None
         full.setattr(os, "fsync", fsync)
         assert "write the key to a.key: No space" in run(*asked, code=4).stderr
     run(*asked)
+
+
+@pytest.mark.parametrize("origin", ["a" * 1_001, "example.org/\u202elog", "example.org/l\u200bog"])
+def test_a_name_is_for_people_to_compare(here: Path, origin: str) -> None:
+    """A name that nobody can read whole, or that is not what it looks like, is refused."""
+    asked = ("audit", "keygen", "--origin", origin, "-o", "a.key")
+    assert "all of them visible" in run(*asked, code=3).stderr
+    assert not (here / "a.key").exists()
+
+
+def test_a_key_file_that_is_not_there(here: Path) -> None:
+    """A text that is no key may have been meant as a file's name."""
+    said = run("audit", "check", "vkey", "--vkey", "no.vkey", code=3).stderr
+    assert "got 'no.vkey', wanted a verifier key: name+id+base64, or a file that holds one" in said
+
+
+# Events that are not of the format any more.
+
+
+def edited(position: int, old: bytes, new: bytes) -> None:
+    """Change the bytes of one entry behind the ledger's back."""
+    engine = connect("ledger.db")
+    unguard(engine)
+    with engine.connect() as connection:
+        entry = connection.scalar(sa.select(E.entry).where(E.position == position)) or b""
+    change(engine, position, entry=entry.replace(old, new))
+    assert old in entry
+    engine.dispose()
+
+
+def test_an_event_that_was_changed_cannot_be_shown(here: Path) -> None:
+    """What reads a changed event says so; its exact bytes can still be printed."""
+    run("record", "-", "--by", "ben", given="""
+- {kind: ReportRanked, position: 2, rank: deprecated, reason: x}
+""")
+    edited(2, b'"low":', b'"lo":')
+    edited(14, b'"position":2', b'"position":0')
+    for asked in (("show", "2"), ("history", "by-release-2025-12-13")):
+        said = run(*asked, code=4).stderr
+        assert "an event there was changed" in said
+        assert "`ledger audit verify` says which" in said
+    assert '"lo":' in run("show", "2", "--entry").stdout
+    assert run("audit", "verify", code=1).stdout.startswith("TAMPERED at position 2: ")

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import sqlalchemy as sa
 
-from ledger.cli.look import FOOTNOTE, as_data, in_order
+from ledger.cli.look import FOOTNOTE, as_data, as_recorded, in_order
 from ledger.cli.output import (
     examples,
     format_option,
@@ -82,6 +82,11 @@ def history(database: str, stream: str, format: str) -> None:
     Corrections show what they changed. Merges and links count in both directions: also those that
     stand in the other stream. `ledger audit log` names the streams.
     """
+    with as_recorded(f"show the history of {stream}"):
+        _show(database, stream, format)
+
+
+def _show(database: str, stream: str, format: str) -> None:
     with reading(open_to_read(database)) as connection:
         name, events = _find(connection, stream)
         others = read_streams(connection, streams_that_name(connection, name, TYING))

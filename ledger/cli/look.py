@@ -5,6 +5,7 @@ folded over many streams are the projections'.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -26,6 +27,7 @@ from ledger.cli.output import (
 from ledger.cli.render import PERSONAL, as_rows, facts
 from ledger.cli.start import database_option, open_to_read
 from ledger.entry import parse
+from ledger.errors import CouldNot
 from ledger.events import RecordedEvent
 from ledger.kinds.registry import KINDS
 from ledger.merkle import leaf_hash
@@ -86,6 +88,19 @@ def _behind(connection: sa.Connection, size: int) -> str:
     return "; ".join(late) or "no projection was built yet"
 
 
+@contextmanager
+def as_recorded(doing: str) -> Iterator[None]:
+    """Say of an event that is not of the format any more that it cannot be read; raises CouldNot.
+
+    Nothing that was recorded here leads there: whoever reads expects what an entry has.
+    """
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as failure:
+        what = f"an event there was changed ({type(failure).__name__}: {failure})"
+        raise CouldNot(doing, f"{what}; `ledger audit verify` says which") from failure
+
+
 def _shown(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value or "never")
 
@@ -110,16 +125,20 @@ def show(database: str, position: int, format: str, entry: bool) -> None:
     With --entry exactly the recorded bytes are printed, without a line feed. The leaf hash is
     SHA-256 over a zero byte and these bytes.
     """
-    with reading(open_to_read(database)) as connection:
-        event = read_position(connection, position)
-        raw = read_entry(connection, position)
+    engine = open_to_read(database)
     if entry or format == "entry":
-        print_bytes(raw)
-    elif format == "json":
-        sealed = sorted(parse(raw).get("_sd", {}))
-        print_json({**as_data(event), "personal": sealed, "leaf_hash": leaf_hash(raw).hex()})
-    else:
-        _print_event(event, raw)
+        with reading(engine) as connection:
+            print_bytes(read_entry(connection, position))
+        return
+    with as_recorded(f"show position {position:,}"):
+        with reading(engine) as connection:
+            event = read_position(connection, position)
+            raw = read_entry(connection, position)
+        if format == "json":
+            sealed = sorted(parse(raw).get("_sd", {}))
+            print_json({**as_data(event), "personal": sealed, "leaf_hash": leaf_hash(raw).hex()})
+        else:
+            _print_event(event, raw)
 
 
 def _print_event(event: RecordedEvent, raw: bytes) -> None:

@@ -20,6 +20,8 @@ ED25519 = b"\x01"
 """The signature type that stands before a key (C2SP signed-note, "Signature types")."""
 KEY_ID_SIZE, KEY_SIZE = 4, 32
 SIGNATURE_SIZE = 64
+NAME_AT_MOST = 1_000
+"""Characters of a key's name, which everybody who checks a head has to compare."""
 NOTE_AT_MOST = 1_000_000
 """Bytes of a note; Go's package note has the same limit, and the next."""
 SIGNATURES_AT_MOST = 100
@@ -106,7 +108,7 @@ class Signer:
 
 def read_verifier_key(text: str) -> VerifierKey:
     """Return the key that the text `name+id+base64` names; raises BadValue."""
-    name, key_id, key = _key_parts(text.strip(), shown(text), _VERIFIER_KEY)
+    name, key_id, key = _key_parts(text.strip(), text, _VERIFIER_KEY)
     return VerifierKey(name, key_id, key)
 
 
@@ -237,6 +239,9 @@ def _check_name(name: str) -> None:
     odd = any(c.isspace() or c < " " or c == "+" or "\ud800" <= c <= "\udfff" for c in name)
     if not name or odd:
         raise BadValue(name, "a key name without spaces and plus signs, as example.org/ledger")
+    if len(name) > NAME_AT_MOST or not name.isprintable():
+        wanted = f"a key name of at most {NAME_AT_MOST} characters, all of them visible"
+        raise BadValue(name, wanted)
 
 
 def _check_public(public: bytes) -> None:

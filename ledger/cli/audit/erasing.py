@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from ledger.audit.erasing import Erasure, Find, Sealed, by_field, by_person, by_text, erase
 from ledger.book import writer
+from ledger.cli.look import as_recorded
 from ledger.cli.output import (
     WIDTH,
     Diagnostic,
@@ -98,13 +99,15 @@ def erase_command(
     engine = open_to_read(database)
     why, ground = reason or "a dry run", basis or "a dry run"
     if dry_run or asked:
-        plan = erase(engine, find, writer(by), reason=why, basis=ground, dry_run=True)
+        with as_recorded("find what to erase"):
+            plan = erase(engine, find, writer(by), reason=why, basis=ground, dry_run=True)
         if dry_run:
             _report(plan, None, format, engine)
             return
         _print_erasure(plan)
         click.confirm("Erase this? There is no way back.", abort=True, err=True)
-    done = erase(engine, find, writer(by), reason=why, basis=ground)
+    with as_recorded("erase"):
+        done = erase(engine, find, writer(by), reason=why, basis=ground)
     on_sqlite = engine.dialect.name == "sqlite"
     left = scrub(engine, vacuum=on_sqlite if vacuum is None else vacuum, patience_ms=PATIENCE_MS)
     _report(done, None if left.clean else left.why, format, engine)
@@ -229,7 +232,8 @@ def log(
             raise BadValue(type, f"one of {', '.join(KINDS)}")
     first, last = _moment(since, ""), _moment(until, "\uffff")
     selection = Selection(stream=stream, category=category, types=types or None)
-    with reading(open_to_read(database)) as connection:
+    engine = open_to_read(database)
+    with as_recorded("show the log"), reading(engine) as connection:
         chosen = _chosen(read_events(connection, selection), by, first, last)
         if format == "csv":
             print_csv(COLUMNS, (tuple(row.values()) for row in map(_row, chosen)))

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ledger.cli.output import Command
-from ledger.errors import BadFile, CouldNot
+from ledger.errors import BadFile, BadValue, CouldNot
 from ledger.store.connect import connect, file_of
 from ledger.tlog.note import VerifierKey, read_signer, read_verifier_key
 
@@ -49,7 +49,14 @@ class KeyText(click.ParamType[VerifierKey]):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> VerifierKey:
         """Return the key; of a file with a signing key its public half."""
-        return value if isinstance(value, VerifierKey) else read_key(value)
+        if isinstance(value, VerifierKey):
+            return value
+        try:
+            return read_key(value)
+        except BadValue as refusal:
+            if "+" in value:
+                raise
+            raise BadValue(value, f"{refusal.wanted}, or a file that holds one") from None
 
 
 def key_option(command: Command) -> Command:

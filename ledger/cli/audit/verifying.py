@@ -251,7 +251,8 @@ def _sentence(done: Verification) -> str:
         what = "FORK OR ROLLBACK: this is not the history that was signed, or not all of it"
         return f"{what}{where and f'; it begins to differ{where}'}.{unread}"
     if done.verdict is Verdict.TAMPERED:
-        return f"TAMPERED{where}: {done.findings.count:,} findings.{unread}"
+        count = done.findings.count
+        return f"TAMPERED{where}: {count:,} finding{'' if count == 1 else 's'}.{unread}"
     if done.verdict is Verdict.COULD_NOT:
         return f"COULD NOT VERIFY.{unread}"
     if not done.events:
