@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 import tampering as t
-from recording import record_example
+from recording import record_example, recorded, release
 
 from ledger import tables
 from ledger.audit.against import Against
@@ -135,3 +135,15 @@ def test_nothing_newer_to_compare_with(signed: sa.Engine) -> None:
     assert done.failure is not None
     assert "so nothing signed was compared; verify up to 52" in done.failure
     assert found_by(signed, from_position=SIZE + 1).verdict is Verdict.OK
+
+
+def test_long_names_that_begin_alike(engine: sa.Engine) -> None:
+    """Where a column differs from the entry far behind its beginning, the difference is shown."""
+    stream = "development/" + "a-long-name-" * 10
+    recorded(engine, release(f"{stream.removeprefix('development/')}one"))
+    t.unguard(engine)
+    t.change(engine, 1, stream=f"{stream}two")
+
+    said = [finding.message for finding in verify(engine).found if finding.rule == Rule.COLUMN]
+
+    assert said == ["the column stream has '…long-name-two', the entry says '…long-name-one'"]

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import pairwise, repeat
+from itertools import pairwise, repeat, takewhile
 from typing import Any
 
 import orjson
@@ -24,6 +24,8 @@ from ledger.events import STREAM, Data
 from ledger.merkle import HASH_SIZE
 from ledger.store.audit_read import EventRow, read_page, read_rows
 
+BEFORE = 10
+"""Characters that are shown of what two long texts have in common."""
 NO_LEAF = bytes(HASH_SIZE)
 """What stands in the tree for a position that is missing."""
 FIELDS = ALWAYS | {"format", "_sd", "causation", "correlation"}
@@ -164,6 +166,7 @@ def _check_row(row: EventRow, entry: bytes | None, leaf: bytes, found: Findings)
     except orjson.JSONDecodeError:
         return
     for name, stands, says in _differences(row, fields):
+        stands, says = _apart(stands, says)
         found.add(row.position, Rule.COLUMN,
                   f"the column {name} has {shown(stands)}, the entry says {shown(says)}")
 
@@ -176,6 +179,15 @@ def _differences(row: EventRow, fields: Any) -> Iterator[tuple[str, object, obje
         says = fields.get(name) if isinstance(fields, dict) else None
         if stands != says:
             yield name, stands, says
+
+
+def _apart(one: object, other: object) -> tuple[object, object]:
+    """Return both; of long texts that begin alike, what stands from a little before they differ."""
+    if not isinstance(one, str) or not isinstance(other, str) or shown(one) != shown(other):
+        return one, other
+    alike = sum(1 for _ in takewhile(bool, map(str.__eq__, one, other)))
+    start = max(0, alike - BEFORE)
+    return f"…{one[start:]}", f"…{other[start:]}"
 
 
 def misformed(entry: bytes) -> str | None:

@@ -239,8 +239,11 @@ def log(
             print_csv(COLUMNS, (tuple(row.values()) for row in map(_row, chosen)))
         else:
             show = _print_line if format == "ndjson" else _print_step
+            event = None
             for event in chosen:
                 show(_row(event))
+            if event is None:
+                say("no event matches")
 
 
 def _moment(given: str | None, otherwise: str) -> str:
