@@ -162,14 +162,16 @@ def agree(said: Sequence[Said], view: View, loose: Numbers | None = None) -> Bou
     if loose is not None:
         several = Several({}, view.zeros, loose)
     lows, highs = sums = stated_by(said, view, asked)
-    stated = lows[:], highs[:]
     if several is not None:
+        stated = lows[:], highs[:]
         shift(sums, sub, several.most, several.least)
+    # Where it is open who is the same, nobody is surely outside of a breakdown.
     known = several.sets if several is not None and several.least == several.most else ()
     if not close(highs, said, known) or not _settle(lows, highs, view):
         return None
     if several is not None:
         shift(sums, add, several.least, several.most)
+        # What is stated holds all the same, and nobody counts who is not of the total.
         lows[:] = map(max, lows, stated[0])
         in_all = min(highs[-1], stated[1][-1])
         highs[:] = [min(high, its, in_all) for high, its in zip(highs, stated[1], strict=True)]
