@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 from command_line import closing, data_of, run, signed_folder
 from signed_logs import offline
 from tampering import E, change, rehash, rewrite, unguard
 
+from ledger.cli.main import ledger
 from ledger.examples import shipped
 from ledger.store.connect import connect
+from ledger.tlog.head import Head, sign_head
+from ledger.tlog.note import read_signer
 
 SIZE = 13
 HUGE = "9" * 20
@@ -133,6 +137,49 @@ def test_tampering_counts_where_tables_cannot_be_compared(
     data = data_of(*VERIFY, "--projections", code=1)
     assert (data["position"], data["rules"]) == (5, {"column": 1})
     assert "could not be compared: " in data["failure"]
+
+
+def mailbox(name: str, *parts: str) -> list[str]:
+    """Write the parts into a file, and return what is said against the heads in it."""
+    Path(name).write_text("".join(parts), "utf-8")
+    result = CliRunner().invoke(ledger, [*VERIFY, "--against", name])
+    return [str(result.exit_code), result.stdout]
+
+
+def test_every_head_in_a_mailbox(here: Path) -> None:
+    """Wherever a head stands in a long file, and whatever stands around it, it is compared."""
+    good = (here / "public" / "checkpoint").read_text("utf-8")
+    signer = read_signer((here / "key").read_text("utf-8"))
+    evil = sign_head(Head(signer.name, SIZE, bytes(32)), signer)
+    filling = ("x" * 76 + "\n") * 15_000
+
+    assert mailbox("long", good, "\n", filling, "\n", evil)[0] == "5"
+    assert mailbox("signed off", "hi\n\n", good, "— Anna, desk\n")[0] == "0"
+    assert mailbox("signed off twice", good, "\nlater:\n\n", evil, "— Anna, desk\n")[0] == "5"
+    assert mailbox("marked", "\ufeff", good)[0] == "0"
+    assert mailbox("stacked", "before:\n", "\n".join(good.split("\n")[:3]), "\n", good)[0] == "0"
+    assert mailbox("endless", f"{signer.name}\n13\n{'A' * 43}=\n" * 20_000, "\n", good)[0] == "0"
+
+
+def test_what_is_not_looked_through_is_named(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is too long and a link to another folder are said to be passed over."""
+    monkeypatch.setattr("ledger.audit.against.FILE_AT_MOST", 1_000)
+    (here / "public" / "long").write_text("x" * 1_001)
+    (here / "public" / "link").symlink_to(here)
+    said = "\n".join(data_of(*VERIFY, "--against", "public")["not_covered"])
+    assert "public/long (it is longer than 1,000 bytes)" in said
+    assert "public/link (a link to a folder is not followed)" in said
+
+
+def test_a_published_head_in_the_wrong_place(here: Path) -> None:
+    """A file in the way of a head that is to be published is told of before anything is signed."""
+    heads = here / "public" / "heads"
+    (heads / "52").write_bytes((heads / "13").read_bytes())
+    run("record", "-", "--by", "ben", given=shipped.example("wider"))
+    said = run("audit", "head", "--key", "key", "--publish", "public", code=4).stderr
+    assert "its heads/52 is a head of size 13" in said
 
 
 # Proofs and keys.

@@ -94,6 +94,14 @@ def test_an_event_counts_where_it_may_belong(
     assert counts(asked(engine)) == expected
 
 
+def test_the_days_of_an_event_are_those_that_all_reports_allow(engine: sa.Engine) -> None:
+    """A row that knows the month only leaves the day of the other one."""
+    recorded(engine, coded(when="2025-12-13") + coded(when="2025-12", row="r2"))
+
+    assert counts(asked(engine, since="2025-12-10")) == of("2025-12", 1, 1)
+    assert counts(asked(engine, until="2025-12-05")) == {}
+
+
 def test_each_row_says_how_many_developments_and_reports(engine: sa.Engine) -> None:
     """A row has the developments that it counts and the reports behind them."""
     recorded(engine, coded("e1") + coded("e1", row="r2") + coded("e2"))

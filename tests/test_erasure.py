@@ -78,6 +78,22 @@ def test_part_of_a_name_is_no_reason(world: sa.Engine, find: Find, words: str) -
             erased(world, find, **{field: words})
 
 
+def test_a_short_name_is_a_word_of_its_own(engine: sa.Engine) -> None:
+    """Li stands in no note on Lithuania; where a script sets no blanks, a name stands anywhere."""
+    recorded(engine, release("a", persons="""[
+      {name: Li, person: p-1}, {name: 李明, person: p-2},
+      {name: Olga Stern, person: p-3, note: held by police in Lithuania},
+      {name: O. B., person: p-4, note: "with Li, who was ill"}, {name: P. N., note: 由李明说}]"""))
+
+    found = erased(engine, by_person("p-1"), basis="GDPR, applicable", dry_run=True)
+    other = erased(engine, by_person("p-2"), dry_run=True)
+
+    assert [one.pointer for one in found.plan.fields] == ["/persons/0/name", "/persons/3/note"]
+    assert [one.pointer for one in other.plan.fields] == ["/persons/1/name", "/persons/4/note"]
+    with pytest.raises(BadReport, match="repeats what is erased"):
+        erased(engine, by_person("p-1"), reason="Li asked")
+
+
 @pytest.mark.parametrize("pointer", ["", "/", "//"])
 def test_no_field_is_not_all_fields(world: sa.Engine, pointer: str) -> None:
     """A variable that is not set erases nothing."""

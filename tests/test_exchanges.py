@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from recording import page_by_page, record_example, recorded, release
+from test_sanctions import sanction
 
 from ledger.answers.answer import Answer
 from ledger.answers.exchanges import exchanges
@@ -62,6 +63,18 @@ def test_a_later_report_moves_the_stage_of_an_end(engine: sa.Engine) -> None:
         return str(asked(engine, **question).rows[1]["stage"])
 
     assert (stage(), stage(as_of=13), stage(valid_at="2025-12-12")) == ("done", "agreed", "None")
+
+
+def test_a_lifting_is_done_when_it_takes_effect(engine: sa.Engine) -> None:
+    """The stage of an end is that which the question about sanctions answers with."""
+    recorded(engine, TWO)
+    recorded(engine, sanction("a-lifting", effective="2026-01-01"))
+    recorded(engine, link("A").replace("development: a", "development: a-lifting"))
+
+    def stage(day: str) -> Any:
+        return asked(engine, development="a-lifting", valid_at=day).rows[0]["stage"]
+
+    assert (stage("2025-12-20"), stage("2026-01-01")) == (None, "done")
 
 
 def test_a_link_that_is_denied_is_disputed(engine: sa.Engine) -> None:

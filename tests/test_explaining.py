@@ -77,6 +77,12 @@ def test_pages_are_the_whole(examples: sa.Engine, citizenship: str | None, limit
     assert (len(behind), behind.before, behind.after) == (0, whole.total, NOTHING)
 
 
+def test_a_stage_that_is_none_is_refused(engine: sa.Engine) -> None:
+    """A slip of the pen is no zero, here as in the answer."""
+    with reading(engine) as connection, pytest.raises(BadValue, match="one of proposed"):
+        explain_releases(connection, stage="bogus")
+
+
 def test_what_adds_most_comes_first(engine: sa.Engine) -> None:
     """Releases stand in the order of their low bounds, then of their high ones, then of names."""
     totals = {"a": 2, "b": "at most 9", "c": "at least 3", "d": 3, "e": "at least 0", "f": 2}

@@ -50,6 +50,41 @@ def test_a_person_who_is_listed_twice_in_a_report(engine: sa.Engine) -> None:
     assert row["citizenships"] == ["BY", "PL"]
 
 
+def in_custody(stream: str, when: str) -> str:
+    """One report that the person p-1 was detained."""
+    report = release(stream, when=when, persons=SOMEBODY)
+    return report.replace("PrisonersReleased", "PrisonersDetained")
+
+
+VAGUER = {
+    "detained once": (
+        [in_custody("a", "2025-01-01"), in_custody("a", "2025-01"),
+         release("b", when="2025-01-15", persons=SOMEBODY)],
+        (FREE, "2025-01-15", None),
+    ),
+    "taken back": (
+        [release("a", when="2025-12-13", persons=SOMEBODY),
+         release("a", when="2025-12", persons=SOMEBODY), in_custody("b", "2025-12-20")],
+        (BACK, "2025-12-20", None),
+    ),
+    "two releases": (
+        [release("a", when="2025-12-13", persons=SOMEBODY), in_custody("b", "2025-12-20"),
+         release("c", when="2025-12", persons=SOMEBODY)],
+        (FREE, "2025-12-31", None),
+    ),
+}
+
+
+@pytest.mark.parametrize(("reports", "expected"), VAGUER.values(), ids=VAGUER)
+def test_a_vaguer_report_of_the_same_step(
+    engine: sa.Engine, reports: list[str], expected: tuple[str | None, ...]
+) -> None:
+    """A second source that only knows the month moves nothing; another release may be later."""
+    recorded(engine, "".join(reports))
+
+    assert statuses(asked(engine)) == [expected]
+
+
 @pytest.mark.parametrize(
     ("day", "expected"),
     [

@@ -90,6 +90,31 @@ def test_what_is_done_counts_from_its_effective_day(engine: sa.Engine) -> None:
     assert rows == {"development/us-by": "2026-01-01", "development/other": "2025-12-13"}
 
 
+def test_a_vaguer_report_of_a_stage_moves_nothing(engine: sa.Engine) -> None:
+    """Done on the first, as another source says in June, and reversed on the 15th: reversed."""
+    recorded(engine, sanction(when="2025-06-01") + sanction(when="2025-06"))
+    recorded(engine, sanction(when="2025-06-15", stage="reversed"))
+
+    (row,) = asked(engine)
+
+    assert (row["stage"], row["from"], row["may_be"]) == ("reversed", "2025-06-15", None)
+    assert row["positions"] == [1, 2, 3]
+
+
+def test_a_stage_that_is_reached_twice(engine: sa.Engine) -> None:
+    """Lifted, imposed again and lifted again: the days of both liftings are told apart."""
+    recorded(engine, sanction(when="2025-06-01") + sanction(when="2025-06"))
+    recorded(engine, sanction(when="2025-06-15", stage="reversed") + sanction(when="2025-07-01"))
+
+    found = [
+        (row["stage"], row["from"]) for day in ("2025-06-10", "2025-06-20", "2025-07-02")
+        for row in asked(engine, valid_at=day)
+    ]
+
+    assert found == [
+        ("done", "2025-06-01"), ("reversed", "2025-06-15"), ("done", "2025-07-01")]
+
+
 def test_a_month_leaves_the_day_open(engine: sa.Engine) -> None:
     """What was done in some month surely holds at its end only."""
     recorded(engine, sanction(when="2025-12"))

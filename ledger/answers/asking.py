@@ -28,8 +28,8 @@ from ledger.store.connect import Connectable, reading
 from ledger.store.read import read_head
 from ledger.values.country import is_country
 
-TRIES = 5
-"""Transactions in which a question is asked at most."""
+TRIES = 20
+"""Transactions in which a question is asked at most: more than a rebuild replaces tables."""
 Asked = TypeVar("Asked")
 
 

@@ -21,7 +21,7 @@ from ledger.answers.answer import (
     stream_name,
 )
 from ledger.folding import no_collections
-from ledger.projections.courses import EVER, ORDER, Step, further, standing
+from ledger.projections.courses import EVER, ORDER, agreed, further, standing
 from ledger.projections.exchanges import EXCHANGES, exchange_stages
 from ledger.projections.exchanges import exchanges as table
 from ledger.projections.projection import standing_at
@@ -86,12 +86,12 @@ def _stages(
     c = exchange_stages.c
     query = sa.select(
         c.stream, c.stage, sa.func.coalesce(c.valid_from, ""),
-        sa.func.coalesce(c.valid_until, EVER), c.position,
+        sa.func.coalesce(c.valid_until, EVER),
     ).where(standing_at(exchange_stages, as_of), c.stream.in_(linked))
-    steps: dict[str, list[Step]] = {}
+    steps: dict[str, list[tuple[str, str, str, str]]] = {}
     for end, *step in connection.execute(query):
-        steps.setdefault(end, []).append(Step(*step))
-    return {end: standing(of, day, further, ORDER).state for end, of in steps.items()}
+        steps.setdefault(end, []).append((end, *step))
+    return {end: standing(agreed(of), day, further, ORDER).state for end, of in steps.items()}
 
 
 def _row(key: tuple[str, str, str], same: list[Any], ends: Ends) -> Row:

@@ -18,6 +18,7 @@ from ledger.developments import Report, fold
 from ledger.errors import BadValue
 from ledger.events import RecordedEvent
 from ledger.folding import no_collections
+from ledger.kinds.common import STAGES
 from ledger.projections.release_parts import Page, Share, page_of
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES, claim, state_of
@@ -103,6 +104,8 @@ def explain_releases(
     """
     if limit is not None and not (type(limit) is int and 1 <= limit <= MOST):
         raise BadValue(limit, f"a number from 1 to {MOST:,}")
+    if stage not in STAGES:
+        raise BadValue(stage, "one of " + ", ".join(STAGES))
     code = None if citizenship is None else read_country(citizenship).code
     party = releases_table.c.released_by
     position = checked(

@@ -22,7 +22,7 @@ from ledger.answers.answer import (
     stream_name,
 )
 from ledger.folding import no_collections
-from ledger.projections.courses import EVER, both
+from ledger.projections.courses import EVER, agreed, both
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
 from ledger.projections.projection import standing_at
@@ -41,8 +41,8 @@ ORDER = (NO_CHANGE, "detained done", *FOLLOWS)
 """Of steps on one day; what is further on comes later."""
 _KNOWN = dict(zip(ORDER, ORDER, strict=True))
 COUNTING = (
-    "persons with a key only; the latest step by then decides, on the latest day that its report "
-    "allows; `may_be` is the status if each step was on its earliest day instead; "
+    "persons with a key only; the latest step by then decides, on the latest day that its reports "
+    "allow; `may_be` is the status if each step was on its earliest day instead; "
     "a promise or a refusal changes nothing; an empty status: no report says; "
     "a key that is merged into another is a row of its own"
 )
@@ -69,7 +69,7 @@ def people(
     c = table.c
     query = sa.select(
         c.person, c.event + " " + c.stage, sa.func.coalesce(c.valid_from, ""),
-        sa.func.coalesce(c.valid_until, EVER), c.position, c.citizenships,
+        sa.func.coalesce(c.valid_until, EVER), c.position, c.citizenships, c.stream,
     ).where(standing_at(table, at))
     if by is not None:
         query = query.where(c.held_by == by)
@@ -98,9 +98,10 @@ def follow(before: str | None, said: str) -> str | None:
 
 
 def _row(person: str, theirs: list[Any], day: str) -> Row:
-    steps = {
-        (_KNOWN.get(said, NO_CHANGE), first, last) for _, said, first, last, _, _ in theirs
-    }
+    steps = agreed(
+        (stream, _KNOWN.get(said, NO_CHANGE), first, last)
+        for _, said, first, last, _, _, stream in theirs
+    )
     (status, since, until), may_be = both(steps, day, follow, ORDER)
     codes = " ".join({row[5] for row in theirs})
     return {
@@ -110,5 +111,5 @@ def _row(person: str, theirs: list[Any], day: str) -> Row:
         "until": until,
         "may_be": may_be,
         "citizenships": sorted({*codes.split()}),
-        "positions": sorted([at for _, _, first, _, at, _ in theirs if first <= day]),
+        "positions": sorted([at for _, _, first, _, at, *_ in theirs if first <= day]),
     }

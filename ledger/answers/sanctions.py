@@ -28,7 +28,7 @@ from ledger.projections.sanctions import sanctions as table
 from ledger.values.country import read_country
 
 COUNTING = (
-    "a stage counts from the latest day on which a report lets it begin; "
+    "a stage counts from the latest day on which its reports let it begin; "
     "`may_be` is the stage if each began on its earliest day instead; "
     "what is done stays done until it is reversed; "
     "`until` is the day from which a later stage counts; "

@@ -17,9 +17,15 @@ from ledger.audit.heads import HeadStore
 from ledger.errors import CouldNot, shown
 from ledger.merkle import Frontier, frontier_from_bytes, root
 from ledger.tlog.head import Head, open_head
-from ledger.tlog.note import NOTE_AT_MOST, AlteredNote, BadNote, VerifierKey
+from ledger.tlog.note import AlteredNote, BadNote, VerifierKey
 
+FILE_AT_MOST = 1 << 26
+"""Bytes of a file that is looked through for heads: a mailbox of many years is shorter."""
 _NO_NOTE = b"SQLite format 3\x00"
+_MARK = b"\xef\xbb\xbf"
+"""Some editors put it before a text."""
+_ROOT = re.compile(rb"[A-Za-z0-9+/]{43}=")
+_SIGNATURE = re.compile(rb"\xe2\x80\x94 [^ ]+ [A-Za-z0-9+/]{24,}={0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,13 @@ def from_files(path: Path, key: VerifierKey, found: Findings) -> Iterator[Agains
     anything in the folder, cannot be read.
     """
     try:
-        for file in [path] if path.is_file() else sorted(_files_in(path)):
+        for file in [path] if path.is_file() else sorted(_files_in(path, found)):
             with file.open("rb") as opened:
-                raw = opened.read(NOTE_AT_MOST + 1)
-            for note in _notes_in(raw, key.name) or [raw]:
+                raw = opened.read(FILE_AT_MOST + 1)
+            if len(raw) > FILE_AT_MOST:
+                found.passed_over.append(f"{file} (it is longer than {FILE_AT_MOST:,} bytes)")
+                continue
+            for note in list(_notes_in(raw, key.name)) or [raw]:
                 if (head := _opened(note, key, str(file), found)) is not None:
                     yield Against(head.size, head.root, str(file))
     except OSError as failure:
@@ -77,11 +86,26 @@ def from_files(path: Path, key: VerifierKey, found: Findings) -> Iterator[Agains
         raise CouldNot(f"read signed heads in {where}", str(failure.strerror or failure)) from None
 
 
-def _notes_in(raw: bytes, origin: str) -> list[bytes]:
-    """Return each piece of the text that has the shape of a head of that origin, signed by some."""
-    head = rb"(?m)^%b\n[0-9]+\n[\w+/]{43}=\n(?:[^\n]+\n)*\n(?:\xe2\x80\x94 [^\n]+\n)+"
-    lines = raw.replace(b"\r\n", b"\n").rstrip() + b"\n"  # as mail carries them
-    return re.findall(head % re.escape(origin.encode()), lines)
+def _notes_in(raw: bytes, origin: str) -> Iterator[bytes]:
+    """Yield each piece of the text that has the shape of a head of that origin, signed by some."""
+    lines = raw.removeprefix(_MARK).replace(b"\r\n", b"\n").split(b"\n")  # as mail has them
+    name = origin.encode()
+    for first, line in enumerate(lines):
+        if line != name or not _is_head(lines, first):
+            continue
+        end = first + 3
+        while end < len(lines) and lines[end] and not (lines[end] == name and _is_head(lines, end)):
+            end += 1
+        last = end + 1
+        while last < len(lines) and _SIGNATURE.fullmatch(lines[last]):
+            last += 1
+        if lines[end : end + 1] == [b""] and last > end + 1:
+            yield b"\n".join((*lines[first:last], b""))
+
+
+def _is_head(lines: list[bytes], first: int) -> bool:
+    size, root_hash = (*lines[first + 1 : first + 3], b"", b"")[:2]
+    return size.isdigit() and _ROOT.fullmatch(root_hash) is not None
 
 
 def in_order(heads: Iterable[Against], found: Findings) -> list[Against]:
@@ -108,12 +132,14 @@ def is_database(path: Path) -> bool:
         return opened.read(len(_NO_NOTE)) == _NO_NOTE
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
+def _files_in(folder: Path, found: Findings) -> Iterator[Path]:
     def stop(failure: OSError) -> None:
         raise failure
 
     for here, folders, files in os.walk(folder, onerror=stop):
         folders[:] = [name for name in folders if not name.startswith(".")]
+        links = [Path(here, name) for name in folders if Path(here, name).is_symlink()]
+        found.passed_over += [f"{link} (a link to a folder is not followed)" for link in links]
         for name in files:
             path = Path(here, name)
             if not name.startswith(".") and path.is_file():

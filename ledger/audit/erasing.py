@@ -45,6 +45,9 @@ KEEPING = ("ReportCorrected", "ReportRetracted", "ReportRanked")
 SHORTEST = 4
 """Letters of a word that is taken for a name when it stands alone in free text."""
 _WORD = re.compile(r"[^\W\d_]+")
+_UNPARTED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+"""Letters of scripts that set no blanks between words, or add endings to a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +144,8 @@ def by_person(person: str, *, keep_notes: bool = False) -> Find:
             or _speaks_of(event, pointer, names, bool(own[event.position]) and not keep_notes)
         ]
         plan = _plan(chosen, persons)
-        plan.mentions = [one for one in _mentions(connection, names) if one not in plan.fields]
+        mentions = _mentions(connection, names, _holds)
+        plan.mentions = [one for one in mentions if one not in plan.fields]
         return plan
 
     return find
@@ -193,7 +197,7 @@ def by_text(text: str) -> Find:
     def find(connection: sa.Connection) -> Plan:
         if not text.strip():
             raise BadValue(text, "a text to look for")
-        found = _mentions(connection, [text])
+        found = _mentions(connection, [text], str.__contains__)
         events = _opened(connection, list(read_raw(connection, [one.position for one in found])))
         at = {(one.position, one.pointer) for one in found}
         plan = _plan([(e, p) for e in events for p in e.digests if (e.position, p) in at])
@@ -316,19 +320,29 @@ def _is_in(text: str, names: Iterable[str]) -> bool:
     words, plain = set(_WORD.findall(_folded(text))), _plain(text)
     for name in names:
         parts = {word for word in _WORD.findall(_folded(name)) if len(word) >= SHORTEST}
-        if _plain(name) in plain or parts & words:
+        if parts & words or _holds(plain, _plain(name)):
             return True
     return False
 
 
-def _mentions(connection: sa.Connection, texts: list[str]) -> list[Sealed]:
-    """Return every sealed field that contains one of the texts as a whole."""
+def _holds(text: str, name: str) -> bool:
+    """Return whether a text has the name; one of a single word only as a word of its own, where a
+    script parts words: else Li would stand in Lithuania."""
+    if " " in name or _UNPARTED.search(name):
+        return name in text
+    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+
+
+def _mentions(
+    connection: sa.Connection, texts: list[str], holds: Callable[[str, str], bool]
+) -> list[Sealed]:
+    """Return every sealed field that holds one of the texts as a whole."""
     sought = [_plain(text) for text in texts if _plain(text)]
     found = []
     for position, digest, disclosure in read_disclosures(connection) if sought else ():
         pointer, value = disclosed(disclosure)
         plain = _plain(_text(value))
-        if any(text in plain for text in sought):
+        if any(holds(plain, text) for text in sought):
             found.append((position, pointer, digest))
     streams = streams_at(connection, [position for position, _, _ in found])
     return [Sealed(at, streams[at], pointer, digest) for at, pointer, digest in found]

@@ -50,8 +50,12 @@ class Folder:
             self._check(published, heads, key)
             after = published.size
         for path in self._heads_after(after):
-            if (head := self._published(path, key)) is not None:
-                self._check(head, heads, key)
+            if (head := self._published(path, key)) is None:
+                continue
+            if str(head.size) != path.name:
+                why = f"its heads/{path.name} is a head of size {head.size:,}"
+                raise CouldNot(f"publish in {self.path}", why)
+            self._check(head, heads, key)
 
     def _check(self, published: Head, heads: HeadStore, key: VerifierKey) -> None:
         known = heads.at(key.name, published.size)

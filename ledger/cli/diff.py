@@ -55,7 +55,7 @@ def _print(change: Change) -> None:
     print_text(f"{change.stream} ({change.table} {key}), by position {through}", style="bold")
     before, after = change.before or {}, change.after or {}
     for name in dict.fromkeys([*before, *after]):
-        if before.get(name) != after.get(name):
+        if (name in before, before.get(name)) != (name in after, after.get(name)):
             print_text(f"{name}: {_shown(before, name)} → {_shown(after, name)}", indent=2)
     if not before and not after:
         print_text("new" if change.after is not None else "gone", indent=2)

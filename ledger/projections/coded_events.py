@@ -96,12 +96,17 @@ def _months(reports: list[Report]) -> Months:
         return stated[0] if stated else {UNSTATED: (None, None)}
     common = set.intersection(*map(set, stated)) or set.union(*map(set, stated))
     return {
-        month: (
-            min(span[month][0] for span in stated if month in span),
-            max(span[month][1] for span in stated if month in span),
-        )
+        month: _days([span[month] for span in stated if month in span])
         for month in sorted(common)
     }
+
+
+def _days(spans: list[Days]) -> Days:
+    """Return the days that all spans allow, or where there is none those that any allows."""
+    first, last = max(first for first, _ in spans), min(last for _, last in spans)
+    if first <= last:
+        return first, last
+    return min(first for first, _ in spans), max(last for _, last in spans)
 
 
 @lru_cache(maxsize=1024)  # days repeat: a data set comes with thousands of rows of one day

@@ -3,8 +3,8 @@
 Takes the steps that live reports say were reached; hands on what holds. Pure.
 """
 
-from collections.abc import Callable, Collection, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
 EVER = "9999-12-31"
 """Stands for an open last day, and for a question about no day in particular."""
@@ -75,6 +75,30 @@ def both(
     return surely, perhaps if perhaps != surely.state else None
 
 
+def agreed(steps: Iterable[tuple[Any, str, str, str]]) -> set[tuple[str, str, str]]:
+    """Return what is said, and between which days, given where each step is said to be one.
+
+    Of what is said of one place several times the days are those that all allow; where there are
+    none, those that each allows, but for whoever says less exactly what another says.
+    """
+    spans: dict[tuple[Any, str], list[tuple[str, str]]] = {}
+    for where, said, first, last in steps:
+        spans.setdefault((where, said), []).append((first, last))
+    return {(said, *days) for (_, said), many in spans.items() for days in _narrowed(many)}
+
+
+def _narrowed(spans: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    if len(spans) == 1:
+        return spans
+    first, last = max([first for first, _ in spans]), min([last for _, last in spans])
+    if first <= last:
+        return [(first, last)]
+    return [
+        span for span in spans
+        if not any(span != other and span[0] <= other[0] and other[1] <= span[1] for other in spans)
+    ]
+
+
 def further(before: str | None, said: str) -> str | None:
     """Return the stage after one more step: the furthest; refused and reversed end a course."""
     if said == "refused":
@@ -82,6 +106,16 @@ def further(before: str | None, said: str) -> str | None:
     if before in (None, "refused", "reversed") or said == "reversed":
         return said
     return said if ORDER.index(said) > ORDER.index(before) else before
+
+
+def day_of(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the day of legal effect of what was done; of everything else, the day of the step.
+
+    What was promised with a later day of effect is promised from the day of the promise on.
+    """
+    takes_effect = report["stage"] == "done" and "effective" in report
+    day: Mapping[str, Any] = report["effective" if takes_effect else "when"]
+    return day
 
 
 def known_by(steps: Iterable[Step], day: str) -> list[int]:

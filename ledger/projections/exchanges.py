@@ -7,6 +7,7 @@ live report with its stage, so that the answer can say how far both ends of a li
 import sqlalchemy as sa
 
 from ledger.developments import Development, Report
+from ledger.projections.courses import day_of
 from ledger.projections.projection import Projection, Said, answer_table
 from ledger.tables import Name
 
@@ -51,7 +52,7 @@ def of_report(report: Report) -> Said:
     data = report.data
     if "stage" not in data:
         return {}
-    when = data["when"]
+    when = day_of(data)
     return {
         ("exchange_stages", (str(report.position),)): {
             "position": report.position,

@@ -7,14 +7,23 @@ target together say that it went. The name of a person who is a target is never 
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any
 
 import sqlalchemy as sa
 
 from ledger.developments import Live, Report
 from ledger.errors import BadValue
 from ledger.events import Data
-from ledger.projections.courses import EVER, ORDER, Step, both, further, known_by, known_day
+from ledger.projections.courses import (
+    EVER,
+    ORDER,
+    Step,
+    agreed,
+    both,
+    day_of,
+    further,
+    known_by,
+    known_day,
+)
 from ledger.projections.projection import Projection, Said, Values, answer_table
 from ledger.projections.releases import party_code
 from ledger.tables import Name
@@ -91,7 +100,8 @@ def course(found: Sequence[Values], day: str) -> tuple[Values, str | None]:
         Step(row["stage"], row["valid_from"] or "", row["valid_until"] or EVER, row["position"])
         for row in found
     ]
-    surely, may_be = both(every, day, further, ORDER)
+    steps = agreed(("", *step[:3]) for step in every)
+    surely, may_be = both(steps, day, further, ORDER)
     values = {
         "named": named(found[0]),
         "target_state": next((row["target_state"] for row in found if row["target_state"]), None),
@@ -126,7 +136,7 @@ def _reached(steps: Sequence[Step], day: str) -> str:
 
 def _step(report: Report) -> Values:
     data = report.data
-    day = _day(data)
+    day = day_of(data)
     return {
         "position": report.position,
         "way": WAYS[report.type],
@@ -139,14 +149,6 @@ def _step(report: Report) -> Values:
         "valid_from": day.get("earliest"),
         "valid_until": day.get("latest"),
     }
-
-
-def _day(data: Data) -> Any:
-    """Return the day of legal effect of what was done; of everything else, the day of the step.
-
-    What was promised with a later day of effect is promised from the day of the promise on.
-    """
-    return data["effective"] if data["stage"] == "done" and "effective" in data else data["when"]
 
 
 def _target_state(target: Data) -> str | None:

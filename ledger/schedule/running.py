@@ -33,6 +33,7 @@ LOOK_SECONDS = 0.1
 """How often a process looks whether it is to stop."""
 ABANDONED = "the scheduler ended before the command did"
 BUSY = "the run before it was still going"
+STOPPED = "the scheduler was stopped before it began"
 
 Stopping = Callable[[], bool]
 
@@ -176,6 +177,9 @@ class _Lead:
         if schedule.jitter and self._stop.wait(random.uniform(0, schedule.jitter)):
             with changing(self._place.engine) as connection:  # the next leader catches up
                 forget_run(connection, schedule.name, format_time(slot))
+                is_first = last_slot(connection, schedule.name) is None
+            if is_first:  # it would not know since when
+                skip(self._place, schedule, slot, "missed", STOPPED)
             return
         run_claimed(self._place, schedule, slot)
 

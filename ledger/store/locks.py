@@ -104,6 +104,7 @@ _SAY_WHO = sa.text("SELECT set_config('application_name', :holder, false)")
 _HOLDER = sa.text(
     "SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
     " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
+    " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     " AND ((l.classid::bigint << 32) | l.objid::bigint) = :key LIMIT 1"
 )
 
