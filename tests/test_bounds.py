@@ -295,6 +295,14 @@ def answer_covers(wide: Bounded, narrow: Bounded) -> bool:
 
 
 @given(some_claims, states)
+@example(
+    [
+        Claim(1, UNSTATED, exactly(BY=0)),
+        Claim(2, UNSTATED, exactly(BY=1), exhaustive=True, persons=listed(("a", "PL BY"))),
+        Claim(3, Bounds(2, 2), {}, persons=listed((None, "US BY"))),
+    ],
+    None,
+)
 @settings(max_examples=400)
 def test_bounds_are_those_of_all_small_worlds(claims: list[Claim], state: str | None) -> None:
     """Total, citizenships, other, dispute and positions are what a look at every world shows; and

@@ -37,6 +37,15 @@ OWN: Mapping[str, tuple[str, Span, Span]] = {
         citizenships("{Belarus: 114, foreign: 9, unknown: 3}", 126, "true"),
         (126, 126), (114, 114),
     ),
+    "the unknown come on top of all who are listed": (
+        citizenships("{Belarus: 3, Poland: 4, unknown: 2}"), (9, None), (3, 3),
+    ),
+    "and nobody else in a complete list": (
+        citizenships("{Belarus: 3, Poland: 4, unknown: 2}", exhaustive="true"), (9, 9), (3, 3),
+    ),
+    "nor in one that counts the foreign": (
+        citizenships("{Belarus: 3, foreign: 4, unknown: 2}", exhaustive="true"), (9, 9), (3, 3),
+    ),
     "the unknown come on top of the foreign": (
         citizenships("{foreign: 9, unknown: 3}"), (12, None), (0, None),
     ),
@@ -58,6 +67,24 @@ def test_foreigners_and_the_others(
     assert (answer.total["low"], answer.total["high"]) == total
     assert not answer.disputes
     assert bounds_of(answer)["BY"] == own
+
+
+def test_unknown_ones_for_whom_there_is_no_room(engine: sa.Engine) -> None:
+    """Three, four and two unknown ones are not seven."""
+    recorded(engine, citizenships("{Belarus: 3, Poland: 4, unknown: 2}", 7))
+
+    answer = answered(engine)
+
+    assert answer.disputes == [{"development": "development/by-release", "positions": [1]}]
+    assert (answer.total["low"], answer.total["high"]) == (7, 9)
+
+
+def test_unknown_ones_beside_one_of_two_citizenships(engine: sa.Engine) -> None:
+    """Whoever holds two is listed twice, so that the list is about fewer."""
+    persons = "[{person: p-1, citizenships: [Belarus, Poland]}]"
+    recorded(engine, release(citizenships="{Belarus: 1, Poland: 1, unknown: 2}", persons=persons))
+
+    assert answered(engine).total["low"] == 3
 
 
 def test_a_stateless_person_is_no_foreigner(engine: sa.Engine) -> None:

@@ -42,6 +42,8 @@ class Claim:
     foreign: Bounds = UNSTATED
     """Persons who hold a citizenship other than that of the state; without a state, nothing."""
     persons: tuple[Person, ...] = ()
+    unknown: int = 0
+    """Persons of unknown citizenship, at least: others than those of the breakdown."""
 
     @property
     def leaves_nobody_out(self) -> bool:

@@ -77,6 +77,11 @@ class Several(NamedTuple):
     least: Numbers
     most: Numbers
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it is open who of them are the same."""
+        return self.least != self.most
+
 
 def view_of(claims: Sequence[Claim], state: str | None) -> View:
     """Return the sums that the claims are about; the state's own only where foreigners are."""
@@ -114,10 +119,20 @@ def said_by(claim: Claim, view: View) -> Said:
         lows[place], highs[place] = stated.low, end_of(stated)
     if view.foreign is not None:
         lows[view.foreign], highs[view.foreign] = claim.foreign.low, end_of(claim.foreign)
+    if claim.unknown and not view.several:  # else who holds several is counted more than once
+        lows[-1] = max(lows[-1], _shown_by(claim, view) + claim.unknown)
     closed = _closed(claim, view) if claim.leaves_nobody_out else None
     if claim.persons:
         return Said(claim, lows, highs, closed, *_listed(claim, view))
     return Said(claim, lows, highs, closed, 0, view.zeros, view.zeros, [])
+
+
+def _shown_by(claim: Claim, view: View) -> int:
+    """Return how many persons are listed at least, where each holds one citizenship."""
+    among = view.rest if view.foreign is None else view.foreign
+    lows = [(view.places[name], stated.low) for name, stated in claim.citizenships.items()]
+    foreign = max(claim.foreign.low, sum([low for place, low in lows if place < among]))
+    return foreign + sum([low for place, low in lows if place >= among])
 
 
 def _listed(claim: Claim, view: View) -> tuple[int, Numbers, Numbers, list[Held]]:
@@ -166,7 +181,7 @@ def agree(said: Sequence[Said], view: View, loose: Numbers | None = None) -> Bou
         stated = lows[:], highs[:]
         shift(sums, sub, several.most, several.least)
     # Where it is open who is the same, nobody is surely outside of a breakdown.
-    known = several.sets if several is not None and several.least == several.most else ()
+    known = () if several is None or several.is_open else several.sets
     if not close(highs, said, known) or not _settle(lows, highs, view):
         return None
     if several is not None:

@@ -6,7 +6,7 @@ stage by stage, so that a promise or a refusal never counts as a release. Days b
 the same way. Merges are rows of their own, joined in the answer.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import sqlalchemy as sa
@@ -115,21 +115,24 @@ def claim(report: Report) -> Claim:
     shares = _shares(data["citizenships"])
     # Whoever is unknown may be anybody's citizen, so no list is complete; nor with some foreigners.
     complete = UNKNOWN not in shares and shares.get(FOREIGN) != UNSTATED
+    every = _together(shares.values()) if data["exhaustive"] and UNKNOWN in shares else None
     foreign, unknown = shares.pop(FOREIGN, UNSTATED), shares.pop(UNKNOWN, None)
     stated = _bounds(data["total"])
     least = [stated.low, foreign.low]
     if unknown is not None:  # and none of any citizenship that is listed, or counted as foreign
         least.append(unknown.low + max([foreign.low, *(share.low for share in shares.values())]))
-        foreign = _with(foreign, unknown)
+        foreign = Bounds(foreign.low, _together([foreign, unknown]))
     if data["destinations"]:
         least.append(sum(_bounds(line["count"]).low for line in data["destinations"]))
+    highs = [high for high in (stated.high, every) if high is not None]
     return Claim(
         report.position,
-        Bounds(max(least), stated.high),
+        Bounds(max(least), min(highs, default=None)),
         shares,
         data["exhaustive"] and complete,
         foreign,
         tuple(map(_person, data["persons"])),
+        0 if unknown is None else unknown.low,
     )
 
 
@@ -180,10 +183,10 @@ def _release(reports: Live, bounded: Bounded) -> Values:
     }
 
 
-def _with(counted: Bounds, more: Bounds) -> Bounds:
-    """Return the bounds of those who were counted and of more who may be of their kind."""
-    known = counted.high is not None and more.high is not None
-    return Bounds(counted.low, (counted.high or 0) + (more.high or 0) if known else None)
+def _together(many: Iterable[Bounds]) -> int | None:
+    """Return how many they are at most, together; None where one has no upper bound."""
+    highs = [bounds.high for bounds in many]
+    return None if None in highs else sum(high or 0 for high in highs)
 
 
 def _shares(lines: list[Data]) -> dict[str, Bounds]:
