@@ -37,6 +37,7 @@ CODES = "exit codes: 0 ok, 1 tampered, 2 misused, 3 refused, 4 could not verify,
 
 ONE_ENTRY = "c2sp.org/tlog-proof@v1"
 GROWTH = "incident-ledger/consistency@v1"
+ONLY_ONE = "--entry goes with the proof of one event, not with growth or a folder"
 FULL = 256
 FILE_AT_MOST = 4_000_000
 Key = tuple[str, bytes, bytes]  # name, key id, public key
@@ -79,10 +80,9 @@ def number(text: str) -> int:
 
 
 def hashes_in(lines: list[str]) -> list[bytes]:
-    hashes = [from_base64(line) for line in lines]
-    if len(hashes) > 63 or any(len(one) != 32 for one in hashes):
+    if len(lines) > 63 or any(len(from_base64(line)) != 32 for line in lines):
         refuse("the proof's lines are not up to 63 hashes of 32 bytes")
-    return hashes
+    return [from_base64(line) for line in lines]
 
 
 def read_key(text: str) -> Key:
@@ -109,8 +109,7 @@ def open_head(note: str, key: Key) -> Head:
     text, gap, below = note.rpartition("\n\n")
     if not gap or not below.endswith("\n") or re.search("[\x00-\x09\x0b-\x1f]", note):
         refuse("the signed head is not a text, an empty line and signatures")
-    text += "\n"
-    signed = 0
+    text, signed = text + "\n", 0
     for line in below[:-1].split("\n"):
         parts = line.split(" ")
         if len(parts) != 3 or parts[0] != "\N{EM DASH}" or not parts[1]:
@@ -164,8 +163,7 @@ def roots_by_growth(old: int, new: int, old_root: bytes, path: list[bytes]) -> R
     """Return both roots that the path leads to; None if it fits not."""
     if old == new:
         return None if path else (old_root, old_root)
-    if old & old - 1 == 0:
-        path = [old_root, *path]
+    path = path if old & old - 1 else [old_root, *path]
     at, last = old - 1, new - 1
     while at % 2:
         at, last = at // 2, last // 2
@@ -202,13 +200,12 @@ def check_one(text: str, key: Key, held: Head | None, given: bytes | None) -> st
     head = open_head(note, key)
     if entry is None:
         raise Verdict(COULD_NOT, "the proof does not hold the entry; give it with --entry")
-    position = index + 1
     found = climb(index, head.size - 1, leaf(entry), path) if index < head.size else None
     if found is None or found[1] != head.root:
-        why = f"the entry is not shown to stand at position {position:,} of {head.size:,} signed"
+        why = f"the entry is not shown to stand at position {index + 1:,} of {head.size:,} signed"
         raise Verdict(TAMPERED, why)
     compare(held, head)
-    where = f"position {position:,} of {head.origin} holds this entry, of {head.size:,} signed"
+    where = f"position {index + 1:,} of {head.origin} holds this entry, of {head.size:,} signed"
     return f"{where}\n  leaf hash: {leaf(entry).hex()}\n  entry: {entry!r}"
 
 
@@ -238,10 +235,11 @@ class Export(NamedTuple):
     folder: Path
 
     def read(self, path: str) -> bytes:
-        try:
-            return (self.folder / path).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            raise Verdict(COULD_NOT, f"the export is not whole: {path} is missing") from None
+        for name in (path, path.partition(".p/")[0]):
+            if (self.folder / name).is_file():
+                raw = (self.folder / name).read_bytes()
+                return raw if name == path else beginning(path, raw)
+        raise Verdict(COULD_NOT, f"the export is not whole: {path} is missing")
 
     def compare(self, path: str, parts: list[bytes]) -> None:
         """Refuse a tile that has not these parts, and one of an earlier head without the first."""
@@ -253,13 +251,20 @@ class Export(NamedTuple):
                 raise Verdict(TAMPERED, f"{other}, of an earlier head, is not how it goes on")
 
 
+def beginning(path: str, full: bytes) -> bytes:
+    """Return what a tile held before the log grew over it and the full one took its place."""
+    at = 0
+    for _ in range(int(path.rpartition("/")[2])):
+        at += 2 + int.from_bytes(full[at : at + 2], "big") if "/entries/" in path else 32
+    return full[:at]
+
+
 def check_folder(export: Export, key: Key, held: Head | None) -> str:
     """Check an export, entry by entry and tile by tile; return what it shows."""
     head = open_head(decoded(export.read("checkpoint")), key)
     if head.size == 0:
         raise Verdict(COULD_NOT, "the signed head is one of no entries")
-    tower: list[list[bytes]] = []
-    done, found, forked = 0, b"", False
+    tower, done, found, forked = list[list[bytes]](), 0, b"", False
     while done < head.size:
         width = min(FULL, head.size - done)
         leaves = checked_bundle(export, done, width)
@@ -357,10 +362,8 @@ def check_bytes(raw: bytes, key: Key, held: Head | None = None, entry: bytes | N
     text = decoded(raw)
     if text.startswith(ONE_ENTRY + "\n"):
         return check_one(text, key, held, entry)
-    if text.startswith(GROWTH + "\n") and entry is None:
-        return check_growth(text, key, held)
     if text.startswith(GROWTH + "\n"):
-        refuse("--entry goes with the proof of one event, not with one of growth")
+        return check_growth(text, key, held) if entry is None else refuse(ONLY_ONE)
     refuse(f"the file begins with neither {ONE_ENTRY} nor {GROWTH}")
 
 
@@ -368,18 +371,15 @@ def check_path(path: str, key_text: str, against: str | None, entry: str | None)
     """Check a file or a folder; return what it shows."""
     key = read_key(decoded(small_file(key_text)) if os.path.isfile(key_text) else key_text)
     held = open_head(decoded(small_file(against)), key) if against else None
-    if Path(path).is_dir() and entry:
-        refuse("--entry goes with the proof of one event, not with a folder")
-    if Path(path).is_dir():
-        return check_folder(Export(Path(path)), key, held)
-    return check_bytes(small_file(path), key, held, small_file(entry) if entry else None)
+    if not Path(path).is_dir():
+        return check_bytes(small_file(path), key, held, small_file(entry) if entry else None)
+    return refuse(ONLY_ONE) if entry else check_folder(Export(Path(path)), key, held)
 
 
 def main(given: list[str] | None = None) -> int:
     """Run the check and return its exit code."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=CODES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, epilog=CODES)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("path", metavar="FILE|DIR", help="a proof file or an exported folder")
     parser.add_argument("--key", dest="key_text", required=True, metavar="VKEY|FILE",
                         help="the log's verifier key, name+id+base64, or a file that holds it")

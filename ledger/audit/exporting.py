@@ -33,6 +33,7 @@ from ledger.tlog.tiles import (
     decode_hashes,
     encode_entries,
     encode_hashes,
+    read_tile,
     right_edge,
     width_of,
 )
@@ -183,7 +184,7 @@ def _edge(tree: _Folder, before: Head | None) -> Edge:
 
 
 def _hashes(tree: _Folder, tile: Tile) -> list[bytes]:
-    raw = tree.read(tile.path)
+    raw = read_tile(tree.read, tile)
     if raw is None:
         raise _damaged(tree)
     try:

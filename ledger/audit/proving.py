@@ -31,6 +31,7 @@ from ledger.tlog.tiles import (
     Tile,
     decode_entries,
     decode_hashes,
+    read_tile,
     subtree_of_tiles,
     width_of,
 )
@@ -145,7 +146,7 @@ def _check_covered(position: int, note: str) -> None:
 
 
 def _file(read: ReadTile, tile: Tile) -> bytes:
-    raw = read(tile.path)
+    raw = read_tile(read, tile)
     if raw is None:
         raise CouldNot("prove from the export", f"{tile.path} is missing")
     return raw

@@ -30,6 +30,7 @@ from ledger.tlog.tiles import (
     decode_entries,
     decode_hashes,
     encode_hashes,
+    read_tile,
     tile_at,
     width_of,
 )
@@ -290,7 +291,7 @@ class _Scan:
             self._root_then = root(then)
 
     def _file(self, tile: Tile) -> bytes:
-        raw = self._read(tile.path)
+        raw = read_tile(self._read, tile)
         if raw is None:
             why = f"the export is not whole: {tile.path} is missing"
             raise _Stop(Checked("could_not", why, self._head))

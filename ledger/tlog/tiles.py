@@ -137,6 +137,24 @@ def decode_entries(raw: bytes, width: int) -> Iterator[bytes]:
         raise BadTile("the bundle goes on after the last entry", width - 1)
 
 
+def read_tile(read: Callable[[str], bytes | None], tile: Tile) -> bytes | None:
+    """Return the bytes of a tile, None where there are none.
+
+    Of a partial one that is gone, the beginning of the full one that took its place (C2SP
+    tlog-tiles, "Partial Tiles"): the log may have grown since the head that asks for it.
+    """
+    raw = read(tile.path)
+    if raw is not None or tile.width == WIDTH:
+        return raw
+    full = read(tile._replace(width=WIDTH).path)
+    if full is None or tile.level != ENTRIES:
+        return None if full is None else full[: tile.width * HASH_SIZE]
+    at = 0
+    for _ in range(tile.width):
+        at += LENGTH_SIZE + int.from_bytes(full[at : at + LENGTH_SIZE], "big")
+    return full[:at]
+
+
 class Edge:
     """The right edge of the tiles: the hashes of each level that fill no tile yet.
 
