@@ -28,7 +28,8 @@ from ledger.projections.projection import standing_at
 
 COUNTING = (
     "one row for each pair of developments, the way round it is said, and kind of link, whether it "
-    "is said or denied; a publisher counts once; `stage` and `to_stage` are the furthest that either end went; "
+    "is said or denied; a publisher counts once; `stage` and `to_stage` are the furthest that "
+    "either end went; "
     "merged developments are listed one by one"
 )
 

@@ -135,7 +135,7 @@ def _report(done: Erasure, left: str | None, format: str, engine: sa.Engine) -> 
     # A server's dead rows wait for its next VACUUM: that is its way, and no failure of this run.
     status = "finding" if left is not None and on_sqlite else "ok"
     if left is not None:
-        again = "run this again" if on_sqlite else "VACUUM (FULL) disclosures, as its owner, does it"
+        again = "run this again" if on_sqlite else "its owner's VACUUM (FULL) disclosures does it"
         file = "the files" if on_sqlite else "dead rows of the table"
         level = "finding" if on_sqlite else "note"
         remarks.append(Diagnostic(level, f"{file} may still hold the bytes: {left}; {again}"))
