@@ -37,6 +37,7 @@ from ledger.bounds.sums import (
     bounds_of,
     close,
     end_of,
+    is_open,
     said_by,
     shift,
     stated_by,
@@ -76,11 +77,8 @@ def _disputed(said: Sequence[Said], view: View) -> Bounded:
     # Any set of the claims knows at most all with a key, and all that one list has without.
     most = [2 * number for number in several.most] if several else None
     contested = _contested(distinct, view, most)
-    if len(contested) <= EXACT_UP_TO:
-        every = several is not None and several.is_open
-        readings, disagree = _exactly(distinct, contested, view, most, every)
-    else:
-        readings, disagree = _roughly(distinct, contested, view, most)
+    read = _exactly if len(contested) <= EXACT_UP_TO else _roughly
+    readings, disagree = read(distinct, contested, view, most)
     positions = sorted(one.claim.position for index in disagree for one in groups[index])
 
     def around(many: Sequence[Bounds]) -> Bounds:
@@ -104,26 +102,29 @@ def _distinct(said: Iterable[Said]) -> list[list[Said]]:
 
 
 def _exactly(
-    said: list[Said], contested: set[int], view: View, most: Numbers | None, every: bool
+    said: list[Said], contested: set[int], view: View, most: Numbers | None
 ) -> _Readings:
     """Return a reading of every maximal set of claims that can hold, and who is not in all.
 
-    With `every` of smaller sets, too: where it is open who is the same, a set may seem to hold.
+    Where it is open who is the same, a set may only seem to hold: then smaller ones are read, too.
     """
     calm = set(range(len(said))) - contested
     apart = [] if most or len(contested) < PAIRED_FROM else _apart(said, contested, view)
     maximal: list[set[int]] = []
+    surely: list[set[int]] = []
     readings: list[Bounded] = []
     # All of them together cannot hold: that is why anybody asks.
     for size in range(len(contested) - 1, -1 if calm else 0, -1):
         for chosen in map(set, combinations(contested, size)):
             within = any(map(chosen.issubset, maximal))
-            if (within and not every) or any(map(chosen.issuperset, apart)):
+            if any(map(chosen.issubset, surely)) or any(map(chosen.issuperset, apart)):
                 continue
-            reading = agree([said[one] for one in chosen | calm], view)
-            if reading is not None:
-                readings.append(reading)
-                maximal += [] if within else [chosen]
+            claims = [said[one] for one in chosen | calm]
+            if (within and not chosen) or (reading := agree(claims, view)) is None:
+                continue
+            readings.append(reading)
+            maximal += [] if within else [chosen]
+            surely += [] if is_open(claims, view) else [chosen]
     readings += [_as_stated(said[one].claim, view) for one in contested.difference(*maximal)]
     return readings, contested.difference(maximal[0].intersection(*maximal) if maximal else ())
 

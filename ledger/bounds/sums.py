@@ -77,11 +77,6 @@ class Several(NamedTuple):
     least: Numbers
     most: Numbers
 
-    @property
-    def is_open(self) -> bool:
-        """Whether it is open who of them are the same."""
-        return self.least != self.most
-
 
 def view_of(claims: Sequence[Claim], state: str | None) -> View:
     """Return the sums that the claims are about; the state's own only where foreigners are."""
@@ -181,7 +176,7 @@ def agree(said: Sequence[Said], view: View, loose: Numbers | None = None) -> Bou
         stated = lows[:], highs[:]
         shift(sums, sub, several.most, several.least)
     # Where it is open who is the same, nobody is surely outside of a breakdown.
-    known = () if several is None or several.is_open else several.sets
+    known = several.sets if several is not None and several.least == several.most else ()
     if not close(highs, said, known) or not _settle(lows, highs, view):
         return None
     if several is not None:
@@ -221,6 +216,12 @@ def asked_by(said: Sequence[Said], view: View) -> tuple[Numbers, Several | None]
             own = [(holders & one.listed).bit_count() for holders in held]
             asked = list(map(max, asked, map(add, own, one.nameless)))
     return asked, _several(lists, held, view) if view.several else None
+
+
+def is_open(said: Sequence[Said], view: View) -> bool:
+    """Return whether it is open who of those that hold several citizenships are the same."""
+    _, several = asked_by(said, view)
+    return several is not None and several.least != several.most
 
 
 def _joined(many: Sequence[Numbers]) -> Numbers:
