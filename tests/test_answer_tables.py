@@ -4,7 +4,6 @@ from collections import defaultdict
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql
 
 from ledger.projections.answer_tables import AnswerTables, put_in_place
 from ledger.projections.projection import Rows, columns_of
@@ -38,6 +37,6 @@ def test_any_number_of_reports_may_disagree(engine: sa.Engine) -> None:
 @pytest.mark.parametrize("table", TABLES, ids=[table.name for table in TABLES])
 def test_text_is_compared_byte_by_byte(table: sa.Table) -> None:
     """A server's own order of letters changes no answer."""
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    dialect = sa.make_url("postgresql+psycopg://").get_dialect()()
     types = [column.type.compile(dialect=dialect) for column in table.c]
     assert [text for text in types if text.startswith("TEXT") and "COLLATE" not in text] == []

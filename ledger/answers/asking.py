@@ -1,6 +1,7 @@
 """Asking: what every question refuses, and how far its answer is behind the record.
 
-Takes a question and its parameters as people write them; hands on its Answer. A slip of the pen is
+Takes a question and its parameters as people write them; hands on its Answer, from one state of
+the tables whatever a rebuild puts in their place meanwhile. A slip of the pen is
 no zero, and a position that was asked for once has one answer for ever: where the tables have not
 taken in so much yet, there is none.
 """
@@ -75,8 +76,8 @@ def checked(
     are open or in the wrong order, and for what is no position of this ledger; NotFound where a
     projection was never built; CouldNot where one has not taken in the position.
     """
-    most_behind(connection, projections)
-    if state is not None and party is not None:
+    if state is not None and party is not None and not is_country(state):
+        most_behind(connection, projections)  # holds the tables that are looked into
         _check_party(connection, party, state)
     for last in (until, valid_at):
         _check_days(since, last)
@@ -105,7 +106,7 @@ def check_taken_in(connection: sa.Connection, projection: Projection, position: 
 
 def _check_party(connection: sa.Connection, party: sa.Column[Any], state: str) -> None:
     known = sa.select(party).where(party == state).limit(1)
-    if not is_country(state) and connection.execute(known).first() is None:
+    if connection.execute(known).first() is None:
         wanted = "a country's name or ISO code (in capitals), or an organisation on record here"
         raise BadValue(state, wanted)
 

@@ -1,6 +1,7 @@
 """What a ledger is verified against: heads that were signed, from wherever they were kept.
 
-Takes a head store, or signed notes in files and folders, and the verifier key; hands on the heads
+Takes a head store, or signed notes as they stand in files, mails, proofs and folders of these, and
+the verifier key; hands on the heads
 whose signature holds, and a finding for each where it is the key's and fails. What is no note, or
 was not signed by the key, says nothing about the ledger: it is passed over, and named.
 """

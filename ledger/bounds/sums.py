@@ -6,10 +6,10 @@ claim says stands in lists, a place for each sum, so that what several say is a 
 Let `y` count the holders of one citizenship only, `rest` those of none in view, `n` the persons of
 several, `d` those of them who hold the citizenship in question. Each leaf occurs once in
 
-    holders = y + d      foreign = rest + n + every y but the state's      total = foreign + the y
+    holders = y + d      foreign = rest + n + the y of other states      total = foreign + other y
 
-where the last y are the state's and those of the stateless. So intervals that are passed up and
-down these sums once are exact.
+where the other y are the state's own and the stateless, so intervals that are passed up and down
+these sums once are exact. Who of several citizenships are the same may be open: `Several`.
 """
 
 from collections import Counter

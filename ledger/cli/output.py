@@ -92,6 +92,11 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
+def many(number: int, what: str) -> str:
+    """Return a number of things in words, as `1 event` and `2,000 events`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def say(text: str) -> None:
     """Print one remark on stderr."""
     click.echo(clean(text), err=True)

@@ -209,6 +209,7 @@ class ReleaseTotals:
             named, row, row.c.stream == named.c.stream
         )
         if scope.development is not None and scope.state is not None:
+            # The one group that was walked counts if any development of it is the state's.
             its = _standing(releases, scope).where(releases.c.released_by == scope.state)
             joined = joined.where(sa.select(walk.c.reached).where(
                 walk.c.reached.in_(its.with_only_columns(releases.c.stream))).exists())

@@ -109,11 +109,13 @@ def claim(report: Report) -> Claim:
 
     People brought to a country bind the total from below, and so does a citizenship's share of
     them: that is what the numbers support; from above they bind only what they state. So do people
-    of unknown citizenship, who are none of those listed under any one, and foreigners.
+    of unknown citizenship, who are none of those listed under any one, and foreigners. A complete
+    list that counts unknown ones, too, binds the total from above, and no citizenship.
     """
     data = report.data
     shares = _shares(data["citizenships"])
-    # Whoever is unknown may be anybody's citizen, so no list is complete; nor with some foreigners.
+    # Whoever is unknown may be anybody's citizen, so no list of citizenships is complete; nor is
+    # one with some foreigners.
     complete = UNKNOWN not in shares and shares.get(FOREIGN) != UNSTATED
     every = _together(shares.values()) if data["exhaustive"] and UNKNOWN in shares else None
     foreign, unknown = shares.pop(FOREIGN, UNSTATED), shares.pop(UNKNOWN, None)

@@ -23,6 +23,7 @@ from ledger.cli.output import (
     examples,
     finish,
     format_option,
+    many,
     print_bytes,
     print_csv,
     print_json,
@@ -185,7 +186,7 @@ def _print_erasure(done: Erasure) -> None:
         print_text()
     events = len({one.position for one in plan.fields})
     said = "erased" if done.written else "would be erased"
-    words = f"{_many(len(plan.fields), 'field')} of {_many(events, 'event')}"
+    words = f"{many(len(plan.fields), 'field')} of {many(events, 'event')}"
     words = words if plan.fields else "nothing"
     rows = [(said, words)]
     if plan.already:
@@ -193,10 +194,6 @@ def _print_erasure(done: Erasure) -> None:
     if done.written and done.receipts:
         rows.append(("recorded", "at position " + _positions(done)))
     print_pairs(rows)
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _positions(done: Erasure) -> str:

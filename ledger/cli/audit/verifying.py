@@ -26,6 +26,7 @@ from ledger.cli.output import (
     Diagnostic,
     examples,
     format_option,
+    many,
     print_json,
     print_table,
     print_text,
@@ -225,8 +226,8 @@ def _report(done: Verification, uncovered: list[str], heads: int, format: str) -
     else:
         print_text(_sentence(done), style="bold")
         if done.heads:
-            heads_agree = f"{done.heads:,} signed head{'s' if done.heads > 1 else ''}"
-            print_text(f"Agrees with {heads_agree}, the largest of {done.signed:,} events.")
+            agree = many(done.heads, "signed head")
+            print_text(f"Agrees with {agree}, the largest of {done.signed:,} events.")
         if done.findings:
             print_text()
             rows = [("" if f.position is None else f"{f.position:,}", f.rule, f.message)
@@ -251,8 +252,7 @@ def _sentence(done: Verification) -> str:
         what = "FORK OR ROLLBACK: this is not the history that was signed, or not all of it"
         return f"{what}{where and f'; it begins to differ{where}'}.{unread}"
     if done.verdict is Verdict.TAMPERED:
-        count = done.findings.count
-        return f"TAMPERED{where}: {count:,} finding{'' if count == 1 else 's'}.{unread}"
+        return f"TAMPERED{where}: {many(done.findings.count, 'finding')}.{unread}"
     if done.verdict is Verdict.COULD_NOT:
         return f"COULD NOT VERIFY.{unread}"
     if not done.events:
