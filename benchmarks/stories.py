@@ -24,13 +24,21 @@ NAMES = (
     "TN Tunisia|DZ Algeria|LY Libya|MA Morocco|VN Vietnam|TH Thailand|KH Cambodia|"
     "KP North Korea|JP Japan"
 )
+OTHERS = (
+    "AO AL AD AR AG AU AT BE BJ BD BG BH BS BA BZ BO BR BB BN BT BW CF CA CH CL CI CG CO KM CV CR "
+    "CY CZ DJ DM DK DO EC ES EE FI FJ FM GA GH GN GM GW GQ GR GD GT GY HN HR HT ID IE IS IT JM KE "
+    "KG KI KN KR KW LA LR LC LI LK LS LU MC MD MG MV MX MH MK MT ME MN MZ MR MU MW MY NA NL NO NP "
+    "NR NZ OM PA PE PH PW PG PT PY PS RO SN SG SB SL SV SS ST SR SK SI SE SZ SC TD TG TM TL TO TT "
+    "TV TZ UY VA VC VU WS ZA ZM ZW"
+)
 COUNTRY = {part[:2]: {"code": part[:2], "said": part[3:]} for part in NAMES.split("|")}
+COUNTRY |= {code: {"code": code, "said": code} for code in OTHERS.split()}
 STATES = tuple(COUNTRY)
-"""From the busiest to the one with the fewest developments."""
+"""The members and observers of the United Nations but for `QUIET`, the busiest first."""
 QUIET = "SM"
 """Has a few developments among the first events, and none later."""
 QUIET_STORIES = 8
-BUSY = list(accumulate((rank + 1) ** -0.7 for rank in range(len(STATES))))
+BUSY = list(accumulate((rank + 1) ** -0.84 for rank in range(len(STATES))))
 PUBLISHERS = tuple(f"Newspaper {number}" for number in range(150))
 FIRST_DAY = date(2023, 1, 1)
 DAYS = 1_000

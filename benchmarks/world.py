@@ -6,7 +6,7 @@ Takes a count and a seed; hands on NewEvents, or a filled ledger. The same count
 same bytes: ids, salts and times come from the seed. Half of the events are rows of coded data sets,
 each a stream of its own; the other half are developments with several reports, which contradict,
 correct, withdraw, link and merge each other (`benchmarks/stories.py` tells them). States are spread
-unevenly: of sixty, the busiest has a ninth of everything. One more, `QUIET`, has a few developments
+unevenly: of 194, the busiest has a ninth of everything. One more, `QUIET`, has a few developments
 among the first events and none later: an answer about it shows what the rest of the log costs.
 """
 
