@@ -7,7 +7,8 @@ drawn at random, of generated worlds of several sizes on SQLite (`benchmarks.wor
 many rows the answer has; a page of an explanation is what people are shown unless they ask for
 more. Milliseconds are of the wall clock; `cpu` is the time that the asking thread was running,
 which other work on the machine disturbs less. The quiet state has the same few developments in
-every world: what it costs more in a larger one is what the rest of the log costs.
+every world: what it costs more in a larger one is what the rest of the log costs. The busiest has a
+ninth of the log. `all answers` are those about a state or a development that is drawn at random.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -51,7 +53,7 @@ class Question(NamedTuple):
     name: str
     ask: Ask
     about: str
-    """`state`, `quiet`, or the answer table whose developments are drawn."""
+    """`state`, `quiet`, `busiest`, or the answer table whose developments are drawn."""
 
 
 def _of_state(answer: Callable[..., Any], **fixed: Any) -> Ask:
@@ -88,6 +90,8 @@ QUESTIONS = (
     Question("explain a page of PL, a state",
              _of_state(explain_releases, citizenship="PL", limit=PAGE), "state"),
     Question("explain all, a state", _of_state(explain_releases), "state"),
+    *(Question(f"{name}, busiest state", _of_state(ask), "busiest")
+      for name, ask in LISTED.items()),
 )
 
 
@@ -115,6 +119,8 @@ def drawn(connection: sa.Connection, about: str, count: int, rng: Random) -> lis
     """Return states or developments, each as often as it comes."""
     if about == "quiet":
         return [QUIET] * count
+    if about == "busiest":
+        return [STATES[0]] * count
     if about == "state":
         return rng.choices(STATES, k=count)
     table = sa.table(about, sa.column("stream"))
@@ -183,6 +189,27 @@ def show(name: str, timed: Timed) -> None:
     print(f"  {name:<32}{rows}{wall}{cpu}", flush=True)
 
 
+def kind_of(question: Question) -> str:
+    """Return what an answer is about; empty for an explanation, and for a state by its rank."""
+    if question.about in ("quiet", "busiest") or question.name.startswith("explain"):
+        return ""
+    return "a state" if question.about == "state" else "one development"
+
+
+def show_together(answers: dict[str, list[Timed]]) -> None:
+    """Print a line for the answers about states, about developments, and about either."""
+    kinds = {kind: timed for kind, timed in answers.items() if kind}
+    for kind, timed in kinds.items():
+        show(f"all answers, {kind}", pooled(timed))
+    if len(kinds) > 1:
+        show("all answers", pooled([one for timed in kinds.values() for one in timed]))
+
+
+def pooled(many: Sequence[Timed]) -> Timed:
+    """Return what all of them cost, as if it were one question."""
+    return Timed(*(list(chain(*of_each)) for of_each in zip(*many, strict=True)))
+
+
 def main() -> None:
     """Print a table for each size."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -205,8 +232,12 @@ def main() -> None:
             print(f"  {'':<32}{'rows 50':>7}{'99':>8}{'50 %':>9}{'99 %':>9}{'cpu 50':>9}{'99':>9}")
             rng = Random(events)
             show("as-of time to position", moments(connection, options.asks, events, rng))
+            answers: dict[str, list[Timed]] = {}
             for question in chosen:
-                show(question.name, measured(connection, question, options.asks, events, rng))
+                timed = measured(connection, question, options.asks, events, rng)
+                show(question.name, timed)
+                answers.setdefault(kind_of(question), []).append(timed)
+            show_together(answers)
 
 
 if __name__ == "__main__":
