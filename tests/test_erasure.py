@@ -7,7 +7,7 @@ from unicodedata import normalize
 import pytest
 import sqlalchemy as sa
 from erasing_world import LEFT, NAME, WHY, WORLD, disclosures, entries, erased, sealed_left
-from recording import record_text, recorded, release
+from recording import SOURCE, record_text, recorded, release
 
 from ledger.answers.registry import QUESTIONS
 from ledger.audit.erasing import Find, by_field, by_person, by_text
@@ -145,6 +145,32 @@ def test_a_field(world: sa.Engine) -> None:
     assert [(one.position, one.pointer) for one in done.plan.fields] == [
         (2, "/persons/0/name"), (6, "/report/persons/0/name")
     ]
+
+
+KEYED = "{name: Anna Alpha, person: p-1}, {name: Boris Beta, person: p-2}"
+TURNED = "{name: Boris Beta, person: p-2}, {name: Anna Alfa, person: p-1}"
+BARE = "{name: Anna Alpha}, {name: Boris Beta}"
+BARE_TURNED = "{name: Boris Beta}, {name: Anna Alfa}"
+
+
+@pytest.mark.parametrize(("before", "after", "gone", "mentioned"), [
+    (KEYED, TURNED, [(1, "/persons/0/name"), (2, "/report/persons/1/name")], []),
+    (BARE, BARE_TURNED, [(1, "/persons/0/name")], [(2, "/report/persons/0/name")]),
+    (BARE, BARE, [(1, "/persons/0/name"), (2, "/report/persons/0/name")], []),
+])
+def test_a_field_of_a_list_that_was_turned_round(
+    engine: sa.Engine, before: str, after: str, gone: list[Any], mentioned: list[Any]
+) -> None:
+    """A name goes where the same person stands in the correction, and nobody else's with it."""
+    report = f"when: 2025-12-13, by: Belarus, total: 2, persons: [%s], provenance: {SOURCE}"
+    recorded(engine, f"""
+- {{kind: PrisonersReleased, development: by-release, {report % before}}}
+- {{kind: ReportCorrected, position: 1, reason: order, type: PrisonersReleased,
+   report: {{{report % after}}}}}
+""")
+    done = erased(engine, by_field(1, ["/persons/0/name"]))
+    assert [(one.position, one.pointer) for one in done.plan.fields] == gone
+    assert [(one.position, one.pointer) for one in done.plan.mentions] == mentioned
 
 
 def test_a_whole_event(world: sa.Engine) -> None:

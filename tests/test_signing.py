@@ -135,7 +135,8 @@ FIVE_SIGNED_TWO_NEW: list[tuple[str, list[sa.Executable], bool, type[Exception],
     ("last new one gone", [remove(7)], False, Tampered, "position 7: the event is gone"),
     ("root altered", [tree(root=bytes(32))], False, Tampered, "tree head"),
     ("frontier altered", [tree(frontier=bytes(96))], False, Tampered, "tree head"),
-    ("size altered", [tree(size=6)], False, Tampered, "position 7: the tree head covers 6"),
+    ("size altered", [tree(size=6)], False, Tampered, "position 7: tree_head covers 6"),
+    ("size below what was signed", [tree(size=4)], False, Tampered, "position 5: tree_head"),
     ("size grown", [tree(size=9)], False, Tampered, "position 8: the event is gone"),
     ("tree head gone", [sa.delete(tables.tree_head)], False, Tampered, "tree_head is gone"),
 ]
@@ -198,11 +199,13 @@ def test_a_frozen_log(engine: sa.Engine, heads: HeadStore) -> None:
     """What is frozen stays so when the ledger is put right again; a new name may sign."""
     record(engine, *"abc")
     signed(engine, heads)
-    meddle(engine, tree(size=1))
+    with engine.connect() as connection:
+        whole = [dict(row) for row in connection.execute(sa.select(tables.events)).mappings()]
+    meddle(engine, cut_off(1))
     with pytest.raises(Forked) as fork:
         sign(engine, heads)
 
-    meddle(engine, tree(size=3))
+    meddle(engine, sa.insert(tables.events).values(whole[1:]))
     record(engine, "d")
     with pytest.raises(OriginFrozen, match="the ledger has 1"):
         sign(engine, heads)
@@ -214,7 +217,7 @@ def test_a_fork_that_cannot_be_remembered(engine: sa.Engine, heads: HeadStore) -
     """A fork is told of also where the head store does not take the freeze."""
     record(engine, *"abc")
     signed(engine, heads)
-    meddle(engine, tree(size=1))
+    meddle(engine, cut_off(1))
 
     full = CouldNot("use the head store", "the disk is full")
     with mock.patch.object(heads, "freeze", side_effect=full), pytest.raises(Forked) as fork:

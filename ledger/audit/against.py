@@ -43,11 +43,23 @@ class Against:
 
 
 def from_store(store: HeadStore, key: VerifierKey, found: Findings) -> Iterator[Against]:
-    """Yield the heads of the key's origin in a store; each signature is verified (0.1 ms)."""
+    """Yield the heads of the key's origin in a store; each signature is verified (0.1 ms).
+
+    Only the signer writes there, so beside heads of the key a note that is none is a finding. Where
+    all are none the key is another one.
+    """
+    is_signers, strange = False, list[str]()
     for known in store.all(key.name):
-        head = _opened(known.note, key, f"{store.place}, size {known.size:,}", found)
-        if head is None:
+        kept = f"{store.place}, size {known.size:,}"
+        try:
+            head = open_head(known.note, key)
+        except AlteredNote as refusal:
+            found.add(None, Rule.HEAD, f"the head in {kept}: {refusal}")
             continue
+        except BadNote as refusal:
+            strange.append(f"{kept} ({refusal.why})")
+            continue
+        is_signers = True
         if (head.size, head.root) != (known.size, known.root):
             says = "of another root" if head.size == known.size else f"of size {head.size:,}"
             found.add(None, Rule.HEAD, f"{store.place}, size {known.size:,}: the note is {says}")
@@ -61,6 +73,11 @@ def from_store(store: HeadStore, key: VerifierKey, found: Findings) -> Iterator[
             found.add(None, Rule.HEAD,
                       f"{store.place}, size {head.size:,}: the frontier is not the root's")
         yield Against(head.size, head.root, store.place, signed_at, frontier)
+    for head_of_none in strange:
+        if is_signers:
+            found.add(None, Rule.HEAD, f"the head in {head_of_none}")
+        else:
+            found.passed_over.append(head_of_none)
     if (reason := store.frozen(key.name)) is not None:
         found.add(None, Rule.HEAD, f"{key.name} was frozen: {reason}")
 

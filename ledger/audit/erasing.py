@@ -5,16 +5,15 @@ value go, and a PersonalDataErased event joins the stream, in one transaction: a
 happened or neither. Entries, leaf hashes and proofs stay as they are.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
-from unicodedata import normalize
 
 import sqlalchemy as sa
 
+from ledger.audit.naming import SHORTEST, holds, is_in, plain, text_of
 from ledger.developments import fold
 from ledger.encoding import compose
 from ledger.entry import parse
@@ -35,6 +34,8 @@ from ledger.store.erase import (
 )
 from ledger.store.read import read_streams, streams_at
 
+_REASONS = {"/reason"}
+"""Why a report was corrected, and why it was withdrawn, are not the same field."""
 AT_ONCE = 500
 """Fields that one PersonalDataErased event names at most; an entry has 65,535 bytes."""
 NAMES = ("name", "aliases")
@@ -42,14 +43,6 @@ FREE_TEXT = ("note", "reason")
 """Fields that may say anything about anybody."""
 KEEPING = ("ReportCorrected", "ReportRetracted", "ReportRanked")
 """Events that are about an earlier report of their stream, and may repeat what it says."""
-SHORTEST = 4
-"""Letters of a word that is taken for a name when it stands alone in free text."""
-_WORD = re.compile(r"[^\W\d_]+")
-_UNPARTED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-"""Letters of scripts that set no blanks between words, or add endings to a name."""
-
-
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """One sealed field of one event."""
@@ -144,7 +137,7 @@ def by_person(person: str, *, keep_notes: bool = False) -> Find:
             or _speaks_of(event, pointer, names, bool(own[event.position]) and not keep_notes)
         ]
         plan = _plan(chosen, persons)
-        mentions = _mentions(connection, names, _holds)
+        mentions = _mentions(connection, names, holds)
         plan.mentions = [one for one in mentions if one not in plan.fields]
         return plan
 
@@ -155,8 +148,10 @@ def by_field(position: int, pointers: Iterable[str] = ()) -> Find:
     """Return what finds these fields of one event (JSON pointers; a group means all in it).
 
     Without pointers all its sealed fields. Also found is the same in what corrects the event or is
-    corrected by it: the field at that place, and any with an equal value. What finds them raises
-    NotFound, and BadValue for a field that is not sealed there, or is none.
+    corrected by it: any field with an equal value, and the field at that place. In a list a place
+    is that of a person with a stream, or one that it is merged with; whoever else stands at the
+    same number is left alone, and mentioned if it may be the same. What finds them raises NotFound,
+    and BadValue for a field that is not sealed there, or is none.
     """
     pointers = list(pointers)
     if nothing := [pointer for pointer in pointers if not pointer.strip("/")]:
@@ -173,18 +168,27 @@ def by_field(position: int, pointers: Iterable[str] = ()) -> Find:
             if not any(_under(there, [pointer]) for there in event.digests):
                 known = ", ".join(sorted(event.digests)) or "none: this event has no sealed field"
                 raise BadValue(pointer, f"a sealed field of position {position} ({known})")
-        places = wanted or list(event.digests)
-        values = [v for at, v in event.values.items() if v and _under(at, places)]
-        bare = [_bare(place) for place in places]
+        asked = [at for at in event.digests if _under(at, wanted or ["/"])]
+        values = [event.values[at] for at in asked if event.values.get(at)]
+        persons = {person for at in asked for _, person in _steps(event, at) if person}
+        same = {name: person for person in persons for name in _merged(connection, person)}
+        places = {_place(event, at, same) for at in asked} - _REASONS
+        every = [(other, at) for other in events for at in other.digests]
         chosen = [
             (other, at)
-            for other in events
-            for at in other.digests
-            if (_under(at, places) and other is event)
-            or (_under(_bare(at), bare) and not at.endswith("/reason"))
+            for other, at in every
+            if (at in asked if other is event else _place(other, at, same) in places)
             or other.values.get(at) in values
         ]
-        return _plan(chosen)
+        plan = _plan(chosen)
+        bare = {_bare(at): _has_stream(event, at) for at in asked}
+        plan.mentions = _plan([
+            (other, at)
+            for other, at in every
+            if _bare(at) in bare.keys() - _REASONS and (other, at) not in chosen
+            and not (bare[_bare(at)] and _has_stream(other, at))
+        ]).fields
+        return plan
 
     return find
 
@@ -224,7 +228,7 @@ def _opened(connection: sa.Connection, events: list[Raw]) -> list[_Event]:
     for raw in sorted(events):
         entry, texts = parse(raw.entry), there.get(raw.position, {})
         digests: dict[str, str] = entry.get("_sd", {})
-        values = {p: _text(disclosed(texts[d])[1]) for p, d in digests.items() if d in texts}
+        values = {p: text_of(disclosed(texts[d])[1]) for p, d in digests.items() if d in texts}
         opened.append(_Event(raw.position, raw.stream, entry["data"], digests, values))
     return opened
 
@@ -308,41 +312,23 @@ def _speaks_of(event: _Event, pointer: str, names: list[str], any_text: bool) ->
     With `any_text` all free text of the report itself is; a note on somebody else only with a name.
     """
     if pointer.rpartition("/")[2] not in FREE_TEXT:
-        said = _plain(event.values.get(pointer, ""))
-        return any(_plain(name) == said for name in names)
+        said = plain(event.values.get(pointer, ""))
+        return any(plain(name) == said for name in names)
     if any_text and "/persons/" not in pointer:
         return True
-    return _is_in(event.values.get(pointer, ""), names)
-
-
-def _is_in(text: str, names: Iterable[str]) -> bool:
-    """Return whether free text has one of the names, or a longer word of one."""
-    words, plain = set(_WORD.findall(_folded(text))), _plain(text)
-    for name in names:
-        parts = {word for word in _WORD.findall(_folded(name)) if len(word) >= SHORTEST}
-        if parts & words or _holds(plain, _plain(name)):
-            return True
-    return False
-
-
-def _holds(text: str, name: str) -> bool:
-    """Return whether a text has the name; one of a single word only as a word of its own, where a
-    script parts words: else Li would stand in Lithuania."""
-    if " " in name or _UNPARTED.search(name):
-        return name in text
-    return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
+    return is_in(event.values.get(pointer, ""), names)
 
 
 def _mentions(
     connection: sa.Connection, texts: list[str], holds: Callable[[str, str], bool]
 ) -> list[Sealed]:
     """Return every sealed field that holds one of the texts as a whole."""
-    sought = [_plain(text) for text in texts if _plain(text)]
+    sought = [plain(text) for text in texts if plain(text)]
     found = []
     for position, digest, disclosure in read_disclosures(connection) if sought else ():
         pointer, value = disclosed(disclosure)
-        plain = _plain(_text(value))
-        if any(holds(plain, text) for text in sought):
+        said = plain(text_of(value))
+        if any(holds(said, text) for text in sought):
             found.append((position, pointer, digest))
     streams = streams_at(connection, [position for position, _, _ in found])
     return [Sealed(at, streams[at], pointer, digest) for at, pointer, digest in found]
@@ -364,33 +350,43 @@ def _said(plan: Plan, reason: str, basis: str) -> Iterator[tuple[str, Data]]:
 
 
 def _check_says_nothing(said: Mapping[str, str], plan: Plan) -> None:
-    lines = {_plain(line) for value in plan.values for line in value.split("\n")}
+    lines = {plain(line) for value in plan.values for line in value.split("\n")}
     for name, words in said.items():
-        repeats = any(len(line) >= SHORTEST and line in _plain(words) for line in lines)
-        if repeats or _is_in(words, plan.names):
+        repeats = any(len(line) >= SHORTEST and line in plain(words) for line in lines)
+        if repeats or is_in(words, plan.names):
             why = "repeats what is erased, wanted words that may stay in the record for ever"
             raise BadReport([Complaint(name, why)])
-
-
-def _text(value: Any) -> str:
-    """Return a sealed value as text, a line for each part of it."""
-    if isinstance(value, dict):
-        value = list(value.values())
-    return "\n".join(map(_text, value)) if isinstance(value, list) else str(value)
-
-
-def _plain(text: str) -> str:
-    return " ".join(_folded(text).split())
-
-
-def _folded(text: str) -> str:
-    """Return the text as it is compared: an accent is the same, as a letter's own or beside it."""
-    return normalize("NFKC", normalize("NFKC", text).casefold())
 
 
 def _bare(pointer: str) -> str:
     """Return the place in the report, whether it is the report or its correction."""
     return pointer.removeprefix("/report")
+
+
+def _place(event: _Event, pointer: str, same: Mapping[str, str]) -> str:
+    """Return the same, with the person's stream in place of the number in a list; whoever has none
+    has a place in this event alone."""
+    path = [
+        step if person is None else same.get(person, person) or f"{event.position}:{step}"
+        for step, person in _steps(event, pointer)
+    ]
+    return _bare("/" + "/".join(path))
+
+
+def _steps(event: _Event, pointer: str) -> Iterator[tuple[str, str | None]]:
+    """Yield each step of a pointer; at a number in a list whose stream that person has, or ""."""
+    inside: Any = event.data
+    for step in pointer.split("/")[1:]:
+        if isinstance(inside, list):
+            inside = inside[int(step)]
+            yield step, inside.get("person", "") if isinstance(inside, dict) else ""
+        else:
+            inside = inside.get(step, {}) if isinstance(inside, dict) else {}
+            yield step, None
+
+
+def _has_stream(event: _Event, pointer: str) -> bool:
+    return "" not in [person for _, person in _steps(event, pointer)]
 
 
 def _under(pointer: str, places: Iterable[str]) -> bool:

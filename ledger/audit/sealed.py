@@ -9,6 +9,7 @@ whole, as pages are (`entries`); only where that fails is each looked at.
 from binascii import Error as NoBase64
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import lru_cache
 from hashlib import sha256
 from itertools import repeat
@@ -60,8 +61,8 @@ def check_strays(connection: sa.Connection, size: int, found: Findings) -> None:
     """Add a finding for each disclosure at a position where there is no event at all."""
     count, first = read_strays(connection, size, SHOWN)
     for stands, digest in first:
-        position = stands if isinstance(stands, int) else None
-        found.add(position, Rule.STRAY, f"the disclosure {digest} belongs to no event")
+        found.add(_whole(stands), Rule.STRAY,
+                  f"the disclosure {digest} at position {stands} belongs to no event")
     if count > len(first):
         found.add(None, Rule.STRAY, f"{count - len(first):,} more belong to no event")
 
@@ -141,6 +142,12 @@ def _named_so(pointer: str | None) -> tuple[bytes, ...]:
     return tuple({text.translate(_TO_URL_SAFE)[:characters] for text in more})
 
 
+def _whole(stands: Any) -> int | None:
+    """Return a position as it stands in a table as a whole number; None for what is none."""
+    is_number = isinstance(stands, int | float | Decimal)
+    return int(stands) if is_number and stands == stands // 1 else None
+
+
 def _names(disclosure: bytes, pointer: str) -> bool:
     """Return whether the disclosure is for that pointer: `["salt","pointer",value]`."""
     try:
@@ -158,8 +165,11 @@ def _names(disclosure: bytes, pointer: str) -> bool:
 
 def _one_by_one(pointers: Sequence[str | None], there: Sequence[Row], found: Findings) -> None:
     """Compare what stands in the table with what entries commit to, and say what differs."""
-    for pointer, (position, digest, text) in zip(pointers, there, strict=True):
-        if not isinstance(digest, bytes) or not isinstance(text, bytes):
+    for pointer, (stands, digest, text) in zip(pointers, there, strict=True):
+        position = _whole(stands)
+        if position is None:
+            found.add(None, Rule.STRAY, f"a disclosure is at position {stands}")
+        elif not isinstance(digest, bytes) or not isinstance(text, bytes):
             found.add(position, Rule.ALTERED, "a disclosure is no text")
         elif pointer is None:
             found.add(position, Rule.STRAY, f"the entry has no digest {_text(digest)}")

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from ledger import tables
 from ledger.audit.heads import Forked, HeadMoved, HeadStore, KnownHead, OriginFrozen
 from ledger.audit.publishing import Publication
-from ledger.errors import CouldNot, LedgerError
+from ledger.errors import CouldNot, LedgerError, shown
 from ledger.merkle import (
     EMPTY,
     Frontier,
@@ -28,6 +28,7 @@ from ledger.merkle import (
     root,
 )
 from ledger.store.append import Clock, format_time
+from ledger.store.audit_read import odd_head, read_head_rows
 from ledger.store.connect import reading
 from ledger.store.leaves import Damaged, read_entries
 from ledger.tlog import head as tlog
@@ -147,23 +148,29 @@ def _signed(frontier: Frontier, signer: Signer, clock: Clock) -> KnownHead:
 def _grown(engine: sa.Engine, origin: str, known: KnownHead | None, full: bool) -> Frontier:
     """Return the signed frontier, grown by the entries since; the tree head must be that of it."""
     with reading(engine) as connection:
-        tree = connection.execute(sa.select(tables.tree_head)).one_or_none()
-        last = connection.scalar(sa.select(sa.func.max(_events.position))) or 0
-        if known is None:
-            start = EMPTY
-        else:
-            _refuse_shrunk(origin, known, last if tree is None else min(last, tree.size))
+        start, last = EMPTY, _last(connection)
+        if known is not None:
+            _refuse_shrunk(origin, known, last)
             start = frontier_from_bytes(known.size, known.frontier)
             if full:
                 _refuse_rewritten(connection, origin, known)
-        if tree is None:
-            raise Tampered(None, "the row of tree_head is gone")
+        rows = read_head_rows(connection)
+        if (why := odd_head(rows)) is not None:
+            raise Tampered(None, why)
+        (tree,) = rows
         if last > tree.size:
-            raise Tampered(tree.size + 1, f"the tree head covers {tree.size:,} events only")
+            raise Tampered(tree.size + 1, f"tree_head covers {tree.size:,} of {last:,} events")
         grown = extend(start, _leaves(connection, start.size, tree.size))
         if (tree.root, tree.frontier) != (root(grown), frontier_to_bytes(grown)):
             _refuse_tree(connection, origin, known)
         return grown
+
+
+def _last(connection: sa.Connection) -> int:
+    last = connection.scalar(sa.select(sa.func.max(_events.position))) or 0
+    if type(last) is not int:
+        raise Tampered(None, f"an event is at position {shown(last)}")
+    return last
 
 
 def _leaves(connection: sa.Connection, after: int, up_to: int) -> Iterator[bytes]:

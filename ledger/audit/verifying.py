@@ -28,12 +28,13 @@ from ledger.merkle import EMPTY, Frontier, extend, frontier_to_bytes, root
 from ledger.processes import aside
 from ledger.store.audit_read import (
     HeadRow,
+    odd_head,
     read_beyond,
     read_count,
     read_ends,
     read_faults,
     read_gaps,
-    read_head_row,
+    read_head_rows,
     read_indexed,
     read_repeated,
     read_rows,
@@ -235,20 +236,19 @@ def _last(
         found.add(None, Rule.POSITION, f"{count:,} events stand at {there:,} positions")
     if lowest < 1:
         found.add(lowest, Rule.POSITION, f"an event is at position {lowest:,}")
+    if to is not None and to > max(there, signed):
+        raise BadValue(to, f"a last position up to {there:,}, the size of the log")
     return there if to is None else min(to, there)
 
 
 def _head_row(connection: sa.Connection, verification: Verification) -> HeadRow | None:
     """Return the row of tree_head if it is one; note what its size says by itself."""
     found, there = verification.findings, verification.events
-    head = read_head_row(connection)
-    if head is None:
-        found.add(None, Rule.TREE, "the row of tree_head is gone")
+    rows = read_head_rows(connection)
+    if (why := odd_head(rows)) is not None:
+        found.add(None, Rule.TREE, why)
         return None
-    for name, value, kind in zip(head._fields, head, (int, bytes, bytes, str), strict=True):
-        if type(value) is not kind:
-            found.add(None, Rule.TREE, f"{name} of tree_head is {shown(value)}")
-            return None
+    (head,) = rows
     if there < head.size:
         found.add(there + 1, Rule.POSITION,
                   f"no event is at {span(there + 1, head.size)}, which tree_head covers",
@@ -276,12 +276,13 @@ def _uncompared(
 ) -> str | None:
     """Return what was missed where a signed head covers the events and none of them ends here."""
     first = verification.first
-    if last < first or any(first <= head.size <= last for head in heads):
-        return None
     over = [head.size for head in heads if head.size > last]
+    compared = max((head.size for head in heads if first <= head.size <= last), default=first - 1)
+    if compared >= last or (compared >= first and not (over and last < verification.events)):
+        return None
     if not over and (first == 1 or last == verification.events):
         return None  # nothing was signed over them yet, and the row of tree_head was compared
-    return (f"no signed head ends in {span(first, last)}, so nothing signed was compared;"
+    return (f"no signed head ends in {span(compared + 1, last)}, so nothing signed was compared;"
             f" verify up to {over[0] if over else verification.events:,}")
 
 

@@ -8,7 +8,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from ledger.cli.output import watched
 
@@ -24,8 +33,14 @@ def progress(what: str, total: int | None = None) -> Iterator[Show]:
         return
     columns = (
         TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,} events"),
-        TextColumn("{task.speed:,.0f}/s"), TimeElapsedColumn(), TimeRemainingColumn(),
+        _Rate(), TimeElapsedColumn(), TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done, of: bar.update(task, completed=done, total=total if of is None else of)
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        """Return how many are done in a second; nothing until that is known."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")

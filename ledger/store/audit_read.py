@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from ledger.errors import shown
 from ledger.store.connect import run_bare
 
 _COLUMNS = ("id", "stream", "stream_version", "type", "type_version", "recorded_at")
@@ -36,12 +37,15 @@ class EventRow(NamedTuple):
 
 
 class HeadRow(NamedTuple):
-    """The row of `tree_head`; from SQLite each value may be anything."""
+    """A row of `tree_head`; each value may be anything until `odd_head` found nothing."""
 
     size: int
     root: bytes
     frontier: bytes
     recorded_at: str
+
+
+_HEAD_KINDS = (int, bytes, bytes, str)
 
 
 def read_ends(connection: sa.Connection) -> tuple[int, int]:
@@ -96,10 +100,22 @@ def read_faults(connection: sa.Connection, limit: int) -> list[str]:
             if text != "ok"]
 
 
-def read_head_row(connection: sa.Connection) -> HeadRow | None:
-    """Return the row of tree_head; None where it is gone."""
+def read_head_rows(connection: sa.Connection) -> list[HeadRow]:
+    """Return the rows of tree_head: one, unless somebody changed that."""
     rows = _rows(connection, "SELECT size, root, frontier, recorded_at FROM tree_head")
-    return HeadRow(*rows[0]) if rows else None
+    return [HeadRow(*row) for row in rows]
+
+
+def odd_head(rows: Sequence[HeadRow]) -> str | None:
+    """Return what keeps the rows of tree_head from being one head; None where they are."""
+    if not rows:
+        return "the row of tree_head is gone"
+    if len(rows) > 1:
+        return f"tree_head has {len(rows):,} rows"
+    for name, value, kind in zip(HeadRow._fields, rows[0], _HEAD_KINDS, strict=True):
+        if type(value) is not kind:
+            return f"{name} of tree_head is {shown(value)}"
+    return None
 
 
 def read_page(connection: sa.Connection, first: int, last: int) -> list[tuple[Any, ...]]:
@@ -127,12 +143,14 @@ def read_disclosures(
 def read_strays(
     connection: sa.Connection, size: int, limit: int
 ) -> tuple[int, list[tuple[int, str]]]:
-    """Return how many disclosures stand at positions without event outside of 1 to size.
+    """Return how many disclosures stand at positions without event that no page of 1 to size has.
 
     With them position and digest of the first.
     """
+    beside = {"sqlite": "typeof(d.position) <> 'integer'",
+              "postgresql": "d.position <> floor(d.position)"}[connection.dialect.name]
     sql = (
-        " FROM disclosures d WHERE (d.position < 1 OR d.position > {0})"
+        f" FROM disclosures d WHERE (d.position < 1 OR d.position > {{0}} OR {beside})"
         " AND NOT EXISTS (SELECT 1 FROM events e WHERE e.position = d.position)"
     )
     count = _rows(connection, _filled(connection, f"SELECT count(*){sql}"), (size,))[0][0]

@@ -4,6 +4,7 @@ Takes whose data, or which field, and why; prints what was erased and what a dat
 may still hold. And takes a question about the whole log; prints one event after the other.
 """
 
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -63,7 +64,9 @@ COLUMNS = ("position", "recorded_at", "recorded_by", "type", "stream", "reason")
     'ledger audit erase --name "A. Name" --dry-run',
 ))
 @click.option("--person", metavar="STREAM", help="All about the person of this stream.")
-@click.option("--position", type=click.IntRange(1), help="Fields of the event at this position.")
+@click.option("--position", type=click.IntRange(1),
+              help="Fields of the event at this position, and the same in what corrects it or is"
+              " corrected by it.")
 @click.option("--field", "fields", metavar="POINTER", multiple=True,
               help="With --position: which, as /persons/0/name; by default all that are sealed.")
 @click.option("--name", "text", metavar="TEXT",
@@ -153,7 +156,7 @@ def _notes(done: Erasure) -> Iterator[str]:
     if done.plan.mentions:
         at = sorted({one.position for one in done.plan.mentions})
         yield (
-            f"the name also stands at position {', '.join(map(str, at))}, and stays there;"
+            f"more about the same may stand at position {', '.join(map(str, at))}, and stays there;"
             " look, then erase by --position or --name"
         )
 
@@ -243,12 +246,15 @@ def log(
                 say("no event matches")
 
 
+_TIME = re.compile(r"([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?)?Z?", re.ASCII)
+
+
 def _moment(given: str | None, otherwise: str) -> str:
     """Return the end of a span of times, as text that stands in order with recorded_at."""
     if given is None:
         return otherwise
     day, _, time = given.strip().replace(" ", "T").partition("T")
-    if len(day) != 10 or read_day(day).edtf != day:
+    if len(day) != 10 or read_day(day).edtf != day or (time and not _TIME.fullmatch(time)):
         raise BadValue(given, "a day or a UTC time, as 2025-12-13 or 2025-12-13T08:00")
     return f"{day}T{time.removesuffix('Z')}" + otherwise if time else day + otherwise
 

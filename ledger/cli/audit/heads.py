@@ -98,6 +98,8 @@ def head(
     Exit codes: 0 signed or nothing new, 1 the ledger contradicts itself,
     4 could not, 5 fork or rollback.
     """
+    if not all(command.strip() for command in commands):
+        raise click.UsageError("--command needs a command, got nothing")
     signer = read_key(key_file)
     engine = open_to_read(database)
     store = open_heads(heads_of(database, heads))
