@@ -2,9 +2,9 @@
 
 Takes the recorded events (from `store`) and projections; hands on filled answer tables, checkpoints
 and Runs. A rebuild folds every stream anew, for all projections at once, and compares the rows with
-the live tables; whatever streams differ (drift) are taken in again together with those that changed
-since the checkpoint, in the way in which a catch-up takes in the latter. Tables that are not there,
-or are another version's, are filled on the side and put in place.
+the live tables. Then it catches up, and whatever streams differed (drift) are taken in again in the
+same way. Tables that are not there or not whole, or are another version's, are filled on the side
+and put in place.
 
 Rows and checkpoint commit together. A reader sees the tables before or after, never between. A
 crash at any point leaves the old tables serving, and the next rebuild begins clean.
@@ -70,7 +70,7 @@ class Run:
     def record(self) -> RunRecord:
         """Return the run as it is remembered."""
         named = [asdict(drift) for drift in self.drifts]
-        detail = json.dumps(named) if named else None
+        detail = json.dumps(named, default=repr) if named else None
         if self.stalled_at is not None:
             detail = f"position {self.stalled_at}: {self.cause}"
         return RunRecord(
@@ -127,9 +127,9 @@ def rebuild_all(
         ]
         head = _head(engine)
         for work in works:
-            _advance(engine, work, 0 if check else head)
+            _look(engine, work)
             if check and work.served is None:
-                why = "it was never built; `ledger projections rebuild` builds it"
+                why = "its tables are not all there; `ledger projections rebuild` builds them"
                 raise CouldNot(f"check {work.projection.name}", why)
             if work.run.position > head:
                 if check:
@@ -139,6 +139,9 @@ def rebuild_all(
         folding = _Folding(engine, projections, several, on_progress)
         _compare(folding, works)
         if not check:
+            for work in works:
+                if not work.is_made_anew:
+                    _advance(engine, work, head)
             _fill(folding, [work for work in works if work.is_made_anew], head)
         for work in works:
             with _changing(engine, [work]) as connection:
@@ -179,6 +182,8 @@ class _Work:
     check_lock: Check
     served: Checkpoint | None = None
     """Of the live tables; None where there are none of this version."""
+    is_whole: bool = True
+    """Whether they have their keys and indexes."""
     drifted: set[str] = field(default_factory=set)
     """Streams whose live rows are not what the events say."""
 
@@ -195,7 +200,9 @@ class _Work:
     @property
     def is_made_anew(self) -> bool:
         """Whether the tables are filled on the side and put in place."""
-        return self.served is None or len(self.drifted) > MENDED_IN_PLACE
+        if self.served is None or not self.is_whole or len(self.drifted) > MENDED_IN_PLACE:
+            return True
+        return not all(isinstance(stream, str) for stream in self.drifted)  # no event's, then
 
     def stalled_before(self, position: int) -> bool:
         """Whether an event up to that position could not be applied."""
@@ -229,6 +236,16 @@ def _changing(engine: sa.Engine, works: Iterable[_Work]) -> Iterator[sa.Connecti
 def _head(engine: sa.Engine) -> int:
     with reading(engine) as connection:
         return read_head(connection).size
+
+
+def _look(engine: sa.Engine, work: _Work) -> None:
+    """Say how far the live tables are, and whether they are as they were made."""
+    _advance(engine, work, 0)
+    if work.served is not None:
+        with reading(engine) as connection:
+            work.is_whole = work.live.have_keys(connection)
+            if not work.live.have_columns(connection):
+                work.served = None
 
 
 def _advance(engine: sa.Engine, work: _Work, head: int) -> None:

@@ -4,7 +4,8 @@ Takes a connection and rows; hands on counts and differences. A projection's tab
 while it is built anew: the live ones, which answers read, and those on the side (`…__new`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
@@ -50,6 +51,24 @@ class AnswerTables:
         inspector = sa.inspect(connection)
         return all(inspector.has_table(table.name) for table in self.tables.values())
 
+    def have_columns(self, connection: sa.Connection) -> bool:
+        """Return whether each has all its columns."""
+        inspector = sa.inspect(connection)
+        return all(
+            {*columns_of(table)} <= {column["name"] for column in inspector.get_columns(name)}
+            for name, table in self.tables.items()
+        )
+
+    def have_keys(self, connection: sa.Connection) -> bool:
+        """Return whether each has its primary key and its indexes."""
+        inspector = sa.inspect(connection)
+        for name, table in self.tables.items():
+            key = inspector.get_pk_constraint(name)["constrained_columns"]
+            indexes = {index["name"] for index in inspector.get_indexes(name)}
+            if key != table.primary_key.c.keys() or {i.name for i in table.indexes} - indexes:
+                return False
+        return True
+
     def make(self, connection: sa.Connection) -> None:
         """Make them empty, in place of what is there by these names."""
         self.drop(connection)
@@ -71,12 +90,19 @@ class AnswerTables:
         return written
 
     def read(self, connection: sa.Connection, after: str, until: str | None) -> Rows:
-        """Return the rows of every stream whose name lies in (after, until], by table."""
+        """Return the rows of every stream whose name lies in (after, until], by table.
+
+        Those before every name, or without one, are among the first.
+        """
         found: Rows = {}
         for name, table in self.tables.items():
-            last = sa.true() if until is None else table.c.stream <= until
+            stream = table.c.stream
+            first = stream > after if after else sa.true()
+            last = sa.true() if until is None else stream <= until
+            if until is not None and not after:
+                last |= stream.is_(None)
             columns = [table.c[column] for column in columns_of(table)]
-            query = sa.select(*columns).where(table.c.stream > after, last)
+            query = sa.select(*columns).where(first, last)
             with connection.execute(query.order_by(*table.primary_key)) as result:
                 assert result.cursor is not None
                 found[name] = [*result.cursor.fetchall()]  # the driver's tuples: there are millions
@@ -91,7 +117,7 @@ class AnswerTables:
 
 
 def differences(projection: Projection, live: Rows, rebuilt: Rows) -> Iterator[Drift]:
-    """Yield each row that only one of the two has, a changed row once.
+    """Yield each row that only one of the two has, or has more often; a changed row once.
 
     Those that were read come in order of their key, and so do, mostly, those that a fold gave: then
     equal ones need no further look.
@@ -99,7 +125,7 @@ def differences(projection: Projection, live: Rows, rebuilt: Rows) -> Iterator[D
     for table in projection.tables:
         held, told = live[table.name], rebuilt[table.name]
         if held != told and held != sorted(told, key=_in_order(table)):
-            there, wanted = set(held), set(told)
+            there, wanted = Counter(held), Counter(told)
             yield from _differences(table, there - wanted, wanted - there)
 
 
@@ -201,17 +227,24 @@ def _in_order(table: sa.Table) -> Callable[[Row], Any]:
     return itemgetter(*(names.index(column.name) for column in table.primary_key))
 
 
-def _differences(table: sa.Table, held: set[Row], told: set[Row]) -> Iterator[Drift]:
+def _differences(
+    table: sa.Table, held: Iterable[Row], told: Iterable[Row]
+) -> Iterator[Drift]:
     keys = ("stream", "position_from", *keys_of(table))
     columns = columns_of(table)
     flags = [column.name for column in table.c if isinstance(column.type, sa.Boolean)]
 
-    def keyed(rows: set[Row]) -> dict[Row, dict[str, Any]]:
+    def keyed(rows: Iterable[Row]) -> dict[Row, dict[str, Any]]:
         named = [dict(zip(columns, row, strict=True)) for row in rows]
         for row in named:  # SQLite has no truth values of its own
-            row.update({name: bool(row[name]) for name in flags})
+            row.update({name: bool(row[name]) for name in flags if row[name] in (0, 1)})
         return {tuple(row[key] for key in keys): row for row in named}
 
     live, rebuilt = keyed(held), keyed(told)
-    for key in sorted(live.keys() | rebuilt.keys()):
+    for key in sorted(live.keys() | rebuilt.keys(), key=_of_any_kind):
         yield Drift(table.name, dict(zip(keys, key, strict=True)), live.get(key), rebuilt.get(key))
+
+
+def _of_any_kind(key: Row) -> list[tuple[str, Any]]:
+    """Return a key that stands in order with others: somebody may have put anything there."""
+    return [(type(value).__name__, value if value is not None else "") for value in key]
