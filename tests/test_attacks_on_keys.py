@@ -1,21 +1,30 @@
 """What an owner of the database can add where the table of events has lost its keys."""
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import sqlalchemy as sa
 import tampering as t
+from appenders import now
 from recording import record_example, recorded, release
+from signers import SIGNER
 
 from ledger import tables
+from ledger.audit import chunks
 from ledger.audit.against import Against
 from ledger.audit.findings import Rule, Verdict
+from ledger.audit.heads import open_heads
+from ledger.audit.signing import Tampered, sign_head
 from ledger.audit.verifying import Verification, verify
 from ledger.entry import canonical
+from ledger.errors import NotFound
 from ledger.merkle import leaf_hash
 from ledger.store.connect import connect, reading
 from ledger.store.leaves import Damaged, read_entries
+from ledger.store.read import read_head
 
 SIZE, P = 13, 5
 COLUMNS = [column.name for column in tables.events.c]
@@ -147,3 +156,59 @@ def test_long_names_that_begin_alike(engine: sa.Engine) -> None:
     said = [finding.message for finding in verify(engine).found if finding.rule == Rule.COLUMN]
 
     assert said == ["the column stream has '…long-name-two', the entry says '…long-name-one'"]
+
+
+@pytest.mark.parametrize("position", [P + 0.5, "x", None])
+def test_a_disclosure_beside_all_positions(sqlite_database: str, position: object) -> None:
+    """A disclosure at what is no position belongs to no event, between two pages as well."""
+    engine = connect(sqlite_database)
+    sign(engine)
+    t.unguard(engine)
+    with engine.begin() as connection:
+        for statement in (
+            "CREATE TABLE anew (position INTEGER, digest TEXT, disclosure TEXT)",
+            "INSERT INTO anew SELECT * FROM disclosures",
+            "DROP TABLE disclosures",
+            "ALTER TABLE anew RENAME TO disclosures",
+        ):
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql("INSERT INTO disclosures VALUES (?, 'd', 'e')", (position,))
+    for page in (1, P, 256):
+        with mock.patch.object(chunks, "PAGE_OF_FILE", page):
+            done = found_by(engine, deep=True)
+        assert (done.verdict, set(done.findings.counts)) == (Verdict.TAMPERED, {Rule.STRAY}), page
+    engine.dispose()
+
+
+def test_a_disclosure_between_two_positions(postgres_database: str) -> None:
+    """On PostgreSQL, too, where the column was given another type."""
+    engine = connect(postgres_database)
+    sign(engine)
+    t.unguard(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE disclosures ALTER COLUMN position TYPE numeric")
+        connection.exec_driver_sql("INSERT INTO disclosures VALUES (5.5, 'd', 'e')")
+    done = found_by(engine)
+    assert (done.verdict, set(done.findings.counts)) == (Verdict.TAMPERED, {Rule.STRAY})
+    assert [finding.position for finding in done.found if finding.position is not None] == []
+    engine.dispose()
+
+
+def test_a_second_tree_head(postgres_database: str, tmp_path: Path) -> None:
+    """Of two rows of tree_head, even alike, none is believed, and none is signed."""
+    engine = connect(postgres_database)
+    sign(engine)
+    t.unguard(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE tree_head DROP CONSTRAINT tree_head_pkey")
+        connection.exec_driver_sql("INSERT INTO tree_head SELECT * FROM tree_head")
+    done = found_by(engine)
+    assert done.verdict is Verdict.TAMPERED
+    assert [finding.message for finding in done.found] == ["tree_head has 2 rows"]
+    heads = open_heads(tmp_path / "heads")
+    with pytest.raises(Tampered, match="tree_head has 2 rows"):
+        sign_head(engine, heads, SIGNER, now)
+    heads.close()
+    with reading(engine) as connection, pytest.raises(NotFound, match="2 rows"):
+        read_head(connection)
+    engine.dispose()

@@ -91,7 +91,9 @@ def test_every_line_fits_a_terminal(reason: str) -> None:
 
 
 @pytest.mark.parametrize("options", [
-    ("--since", "yesterday"), ("--until", "2025-13-40"), ("--type", "Nothing"),
+    ("--since", "yesterday"), ("--since", "2025-12-13T4:43"), ("--until", "2025-12-13 99:99"),
+    ("--until", "2025-12-13T08:00+02:00"), ("--since", "2025-12-13Tfoo"),
+    ("--until", "2025-13-40"), ("--type", "Nothing"),
 ])
 def test_refusals(options: tuple[str, ...]) -> None:
     """What is no day and no type is refused by name."""

@@ -1,5 +1,7 @@
 """What `ledger audit verify` compares with, and what it says where there is nothing to compare."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,42 @@ def test_part_says_what_it_was_compared_with(here: Path) -> None:
         assert "nothing signed was compared" in said
     assert data_of(*VERIFY, "--from", "20")["signed_size"] == SIZE
     assert data_of(*VERIFY, "--from", "20", "--to", str(SIZE))["signed_size"] == SIZE
+
+
+def test_a_head_that_was_made_a_strangers(here: Path) -> None:
+    """In the ledger's own head store a note that is nobody's is a finding beside the key's."""
+    grow()
+    with closing(sqlite3.connect(here / "ledger.db.heads")) as store:
+        names = store.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for (name,) in names:
+            store.execute(f"DROP TRIGGER {name}")
+        store.execute("UPDATE heads SET note = replace(note, '— e', '— d') WHERE size = ?", (SIZE,))
+        store.commit()
+    said = run(*VERIFY, code=1).stdout
+    assert "size 52" in said
+    assert "not signed by example.org/log" in " ".join(said.split())
+
+
+def test_positions_that_are_not_there(here: Path) -> None:
+    """A last position behind the log is a misuse, unless that many events were signed."""
+    grow()
+    assert "up to 52, the size of the log" in run(*VERIFY, "--to", "60", code=2).output
+    engine = connect("ledger.db")
+    unguard(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM events WHERE position > 40")
+    engine.dispose()
+    assert run(*VERIFY, "--to", "52", code=5).stdout.startswith("FORK")
+
+
+def test_tables_of_nobody_are_no_ok(here: Path) -> None:
+    """Answer tables whose checkpoint is gone cannot be compared, and that is said."""
+    run("projections", "rebuild")
+    assert run(*VERIFY, "--projections").stdout.startswith("OK")
+    engine = connect("ledger.db")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE checkpoints SET projection_version = 99"
+                                   " WHERE projection = 'releases'")
+    engine.dispose()
+    said = run(*VERIFY, "--projections", code=4).stdout
+    assert "releases has tables of another version" in " ".join(said.split())

@@ -72,7 +72,7 @@ class Folder:
         return [each / str(one) for one in sizes if one > size]
 
     def publish(self, heads: HeadStore, key: VerifierKey) -> None:
-        """Write every head that is not there yet, then the checkpoint, each as a whole.
+        """Write every head since the last checkpoint that is not there yet, then the checkpoint.
 
         One process at a time, and the latest head is asked for inside: it never goes back.
         """

@@ -34,6 +34,7 @@ from ledger.cli.output import (
 from ledger.cli.progress import progress
 from ledger.cli.start import database_option, open_to_read
 from ledger.errors import BadFile, BadValue, CouldNot, LedgerError, shown
+from ledger.projections.answer_tables import AnswerTables
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import rebuild
 from ledger.store.audit_read import read_ends
@@ -187,6 +188,12 @@ def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
         with reading(engine) as connection:
             checkpoint = read_checkpoint(connection, projection.name, projection.version)
             _, last = read_ends(connection)
+            is_there = AnswerTables(projection).exist(connection)
+        if checkpoint is None and is_there:
+            done.failure = done.failure or (
+                f"{projection.name} has tables of another version, or without a checkpoint;"
+                f" `ledger projections rebuild {projection.name}` builds them anew")
+            continue
         if checkpoint is None:
             unbuilt.append(projection.name)
             continue
