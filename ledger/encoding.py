@@ -11,7 +11,14 @@ from typing import Any
 import orjson
 
 from ledger.entry import ENTRY_LIMIT, FORMAT, STRICT, dumped, outside, parse
-from ledger.errors import BadEntry, BadReport, BadValue, Complaint, EntryTooLarge
+from ledger.errors import (
+    BadEntry,
+    BadReport,
+    BadValue,
+    Complaint,
+    EntryTooLarge,
+    UnreadableEvent,
+)
 from ledger.events import Data, NewEvent, RecordedEvent, new_event
 from ledger.kinds.kind import Kind
 from ledger.kinds.registry import KINDS, kind_named
@@ -127,14 +134,14 @@ def decode(position: int, raw: bytes, disclosures: Mapping[str, str] | None) -> 
     """Return the event in an entry, upcast, its personal fields put back: inverse of `encode`.
 
     A sealed field whose disclosure is gone reads `[erased]`; without disclosures at all (None) the
-    sealed fields are left out, as they are in the entry. Raises BadEntry with the position.
+    sealed fields are left out, as they are in the entry. Raises UnreadableEvent.
     """
     try:
         return _decoded(position, parse(raw), disclosures)
     except BadEntry as refusal:
-        raise BadEntry(f"position {position}: {refusal.why}") from None
+        raise UnreadableEvent(position, refusal.why) from None
     except (LookupError, TypeError, ValueError, AttributeError) as refusal:
-        raise BadEntry(f"position {position}: {type(refusal).__name__} {refusal}") from None
+        raise UnreadableEvent(position, f"{type(refusal).__name__} {refusal}") from None
 
 
 def _decoded(

@@ -141,6 +141,14 @@ class BadEntry(LedgerError):
         super().__init__(f"not an entry: {why}")
 
 
+class UnreadableEvent(BadEntry):
+    """What stands at a position is no event that this version can read."""
+
+    def __init__(self, position: int, why: str) -> None:
+        self.position = position
+        super().__init__(f"position {position}: {why}")
+
+
 class CouldNot(LedgerError):
     """The work could not be done: says what was tried and what stood in the way."""
 

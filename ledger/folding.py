@@ -8,16 +8,17 @@ import gc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 
 import sqlalchemy as sa
 
+from ledger.errors import UnreadableEvent
 from ledger.events import RecordedEvent
 from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, differences
 from ledger.projections.projection import CannotApply, Fold, Projection, Rows
 from ledger.store.connect import reading
-from ledger.store.read import read_between, stream_marks
+from ledger.store.read import read_between, read_streams, stream_marks
 
 EVENTS = 4_000
 """Events in a part, about; any number gives the same rows. More need more memory, not less time."""
@@ -91,15 +92,34 @@ def fold_part(projections: Sequence[Projection], engine: sa.Engine, part: Part) 
     return folded
 
 
+def fold_named(
+    connection: sa.Connection, projections: Sequence[Projection], streams: Sequence[str], up_to: int
+) -> Folded:
+    """Fold the streams with these names, up to a position."""
+
+    def events() -> Iterator[RecordedEvent]:
+        yield from chain.from_iterable(
+            read_streams(connection, streams, up_to, personal=False).values())
+
+    return fold_streams(projections, events())
+
+
 def fold_streams(
     projections: Sequence[Projection], events: Iterable[RecordedEvent]
 ) -> Folded:
-    """Fold events that come stream by stream."""
+    """Fold events that come stream by stream.
+
+    Where one cannot be read (a later version recorded it, or it was changed) every projection stops
+    there: nobody knows whom it concerns.
+    """
     fold, count = Fold(projections), 0
-    for stream, of_stream in groupby(events, key=attrgetter("stream")):
-        own = list(of_stream)
-        count += len(own)
-        fold.take(stream, own)
+    try:
+        for stream, of_stream in groupby(events, key=attrgetter("stream")):
+            own = list(of_stream)
+            count += len(own)
+            fold.take(stream, own)
+    except UnreadableEvent as unreadable:
+        fold.stall(projections, unreadable.position, unreadable)
     counts = {p.name: sum(len(fold.rows[table.name]) for table in p.tables) for p in projections}
     return Folded(count, fold.rows, counts, fold.stalls)
 

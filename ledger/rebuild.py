@@ -15,12 +15,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from itertools import chain
 
 import sqlalchemy as sa
 
 from ledger.errors import CouldNot
-from ledger.folding import EVENTS, Folded, fold_part, fold_streams, parts
+from ledger.folding import EVENTS, Folded, fold_named, fold_part, parts
 from ledger.processes import in_order
 from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, put_in_place
 from ledger.projections.projection import Projection
@@ -28,7 +27,7 @@ from ledger.store.append import Clock, format_time
 from ledger.store.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from ledger.store.connect import changing, reading
 from ledger.store.locks import Check, alone
-from ledger.store.read import changed_streams, read_head, read_streams
+from ledger.store.read import changed_streams, read_head
 from ledger.store.runs import RunRecord, write_run
 
 STREAMS = 500
@@ -317,7 +316,8 @@ def _fill(folding: _Folding, works: Sequence[_Work], head: int) -> None:
     """Fold every stream into tables on the side, up to the head or the first stall."""
     _fill_up_to(folding, works, head)
     for work in works:
-        if work.run.stalled_at is not None:
+        while work.stalled_before(work.run.position):
+            assert work.run.stalled_at is not None
             work.run.events = work.run.rows = 0
             _fill_up_to(folding, [work], work.run.stalled_at - 1)
 
@@ -373,8 +373,7 @@ def _take_in(
     with connection.begin_nested() as savepoint:
         for start in range(0, len(names), STREAMS):
             some = names[start : start + STREAMS]
-            streams = read_streams(connection, some, up_to, personal=False)
-            folded = fold_streams([projection], chain.from_iterable(streams.values()))
+            folded = fold_named(connection, [projection], some, up_to)
             work.heed(folded)
             into.forget(connection, some)
             into.write(connection, folded.rows)

@@ -57,6 +57,8 @@ class Answer:
     behind: int | None = None
     """Events that were recorded and that the tables behind it have not taken in yet; None where
     nobody looked (`asking.ask` does)."""
+    stalls: Sequence[str] = ()
+    """Which of its projections stopped at an event that they cannot apply, where and why."""
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)

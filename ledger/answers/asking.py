@@ -25,6 +25,7 @@ from ledger.answers.answer import (
 from ledger.answers.registry import Question
 from ledger.errors import BadValue, CouldNot
 from ledger.projections.projection import Projection
+from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import Connectable, reading
 from ledger.store.read import read_head
 from ledger.values.country import is_country
@@ -47,7 +48,7 @@ def in_one_state(database: Connectable, ask: Callable[[sa.Connection], Asked]) -
 
 
 def ask(connection: sa.Connection, question: Question, **parameters: Any) -> Answer:
-    """Return the answer, with how many events its tables have not taken in yet.
+    """Return the answer, with how many events its tables have not taken in, and what stops them.
 
     Raises what the question's own function raises, and what `checked` does.
     """
@@ -56,7 +57,8 @@ def ask(connection: sa.Connection, question: Question, **parameters: Any) -> Ans
     as_of = checked(connection, question.projections, question.party, **scope)
     answer = question.answer(connection, **{**parameters, "as_of": as_of})
     late = 0 if as_of is not None else most_behind(connection, question.projections)
-    return replace(answer, behind=late)
+    stopped = stalls(connection, question.projections) if late else ()
+    return replace(answer, behind=late, stalls=stopped)
 
 
 def checked(
@@ -91,6 +93,17 @@ def checked(
 def most_behind(connection: sa.Connection, projections: Sequence[Projection]) -> int:
     """Return how many events were recorded since the one that is furthest behind was filled."""
     return max(behind(connection, projection) for projection in projections)
+
+
+def stalls(connection: sa.Connection, projections: Sequence[Projection]) -> Sequence[str]:
+    """Return, for each projection that stopped at an event, which it was and why."""
+    found = []
+    for projection in projections:
+        point = read_checkpoint(connection, projection.name, projection.version)
+        if point is not None and point.stalled_at is not None:
+            stop = f"{projection.name} stopped at position {point.stalled_at:,}"
+            found.append(f"{stop}: {point.stall_cause}")
+    return found
 
 
 def check_taken_in(connection: sa.Connection, projection: Projection, position: int) -> None:

@@ -144,14 +144,14 @@ class Fold:
             try:
                 after = developments.evolve(before, event)
             except Exception as cause:
-                self._stall(self._projections, position, cause)
+                self.stall(self._projections, position, cause)
                 return
             for what, type, key, now in changed_parts(before, after):
                 for projection, of_part in self._asked[what, type]:
                     try:
                         said = of_part(now) if now is not None else {}
                     except Exception as cause:  # whatever the fold's bug is: name the event
-                        self._stall([projection], position, cause)
+                        self.stall([projection], position, cause)
                         continue
                     part = projection.name, what, type, key
                     standing = told.get(part)
@@ -181,7 +181,8 @@ class Fold:
             since, values = standing[place]
             rows[table].append((stream, since, until, *key, *values_of[table](values)))
 
-    def _stall(self, projections: Iterable[Projection], position: int, cause: Exception) -> None:
+    def stall(self, projections: Iterable[Projection], position: int, cause: Exception) -> None:
+        """Note that these stop at an event; the first one that any stops at counts."""
         for projection in projections:
             known = self.stalls.get(projection.name)
             if known is None or position < known.position:
