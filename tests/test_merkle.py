@@ -1,6 +1,6 @@
 """The tree against published vectors, against RFC 9162 written down once more, and exhaustively.
 
-With LEDGER_EVERY_SIZE set, every bit is flipped in trees of every size up to 130, for minutes.
+With LEDGER_OTHER_SIZES set, every bit is flipped in the trees up to 130 that are left out else.
 """
 
 import json
@@ -38,7 +38,8 @@ from ledger.merkle import (
 
 VECTORS = Path(__file__).parent / "vectors" / "merkle"
 
-FLIPPED = sorted({*range(1, 131 if "LEDGER_EVERY_SIZE" in os.environ else 21), 64, 129, 130})
+SIZES = {*range(1, 21), 64, 129, 130}
+FLIPPED = {*range(1, 131)} - SIZES if "LEDGER_OTHER_SIZES" in os.environ else SIZES
 LEAVES = [leaf_hash(b"entry %d" % number) for number in range(130)]
 SUBTREE = cache(subtree_over(LEAVES))
 
@@ -151,7 +152,6 @@ def test_reference_hashes() -> None:
 def test_reference_root(case: dict[str, Any]) -> None:
     """The trees of the first reference entries have the reference roots."""
     leaves = [leaf_hash(bytes.fromhex(entry)) for entry in case["entries"]]
-
     assert root(extend(EMPTY, leaves)).hex() == case["root"]
     assert subtree_over(leaves)(0, case["size"]).hex() == case["root"]
     assert root_by_levels(leaves).hex() == case["root"]
@@ -273,7 +273,7 @@ def test_nothing_to_prove(index: int) -> None:
         prove_consistency(index + 1, 4, SUBTREE)
 
 
-@pytest.mark.parametrize("size", FLIPPED)
+@pytest.mark.parametrize("size", sorted(FLIPPED))
 def test_one_flipped_bit_breaks_a_proof(size: int) -> None:
     """No bit of a leaf, of a root or of a proof can change and the proof still hold."""
     top, flips = SUBTREE(0, size), 0
