@@ -15,6 +15,7 @@ from erasing_world import LEFT, NAME, WHY, WORLD, disclosures, entries, erased, 
 from recording import recorded, release
 
 from ledger import tables
+from ledger.answers.registry import QUESTIONS
 from ledger.audit.erasing import by_field, by_person
 from ledger.book import now
 from ledger.encoding import compose
@@ -122,7 +123,7 @@ def test_the_eraser_may_erase(world: sa.Engine, database: str) -> None:
 
 def traces(folder: Path, texts: list[str]) -> list[str]:
     """Return the pieces of the texts that any file of the folder holds."""
-    files = [path.read_bytes() for path in folder.iterdir()]
+    files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     pieces = [text[at : at + 20] for text in texts for at in range(0, max(1, len(text) - 20), 20)]
     return [piece for piece in pieces if any(piece.encode() in raw for raw in files)]
 
@@ -236,7 +237,34 @@ def test_the_command(folder: Path) -> None:
     again = run(*ask, "--yes")
     assert "erased         nothing" in again.stdout
     assert "backups" in again.stderr
-    assert traces(folder, ["U2lnZ2kgQi4", NAME]) == []
+
+
+def test_a_person_is_nowhere(folder: Path) -> None:
+    """After a person is erased no salt or value of it is in the ledger, its log, the export or an
+    answer; what others are called still is."""
+    (folder / "vkey").write_text(run("audit", "keygen", "--origin", "o/log", "-o", "key").stdout)
+    run("audit", "head", "--key", "key")
+    run("audit", "export", "tree", "--key", "vkey")
+    run("projections", "rebuild")
+    engine = connect("ledger.db")
+    before = disclosures(engine)
+    engine.dispose()
+    run("audit", "erase", "--person", "p-1", "--reason", "r", "--basis", "b", "--yes")
+    run("audit", "head", "--key", "key")
+    run("audit", "export", "tree", "--key", "vkey")
+    run("projections", "catch-up")
+    kept = disclosures(engine)
+    engine.dispose()
+    # A disclosure begins with its salt, of 22 characters in base64 of base64.
+    gone = [text for _, _, text in before if text not in {text for _, _, text in kept}]
+    assert len(gone) >= 8
+    assert traces(folder, [text[:36] for text in gone]) == []
+    assert len(traces(folder, [text[:36] for _, _, text in kept])) >= len(kept)
+    assert traces(folder / "tree", [text[:36] for _, _, text in kept]) == []
+    told = " ".join(run("history", "by-release").stdout.split())
+    said = "".join(run("answer", question.name).output for question in QUESTIONS)
+    assert "Kowalczyk" not in said + told
+    assert "persons [erased]" in told
 
 
 MISUSED = [
