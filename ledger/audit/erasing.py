@@ -34,15 +34,17 @@ from ledger.store.erase import (
 )
 from ledger.store.read import read_streams, streams_at
 
-_REASONS = {"/reason"}
-"""Why a report was corrected, and why it was withdrawn, are not the same field."""
 AT_ONCE = 500
 """Fields that one PersonalDataErased event names at most; an entry has 65,535 bytes."""
 NAMES = ("name", "aliases")
 FREE_TEXT = ("note", "reason")
 """Fields that may say anything about anybody."""
+_REASONS = {"/reason"}
+"""Why a report was corrected, and why it was withdrawn, are not the same field."""
 KEEPING = ("ReportCorrected", "ReportRetracted", "ReportRanked")
 """Events that are about an earlier report of their stream, and may repeat what it says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sealed:
     """One sealed field of one event."""
