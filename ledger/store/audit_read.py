@@ -136,7 +136,10 @@ def read_rows(connection: sa.Connection, first: int, last: int) -> list[EventRow
 def read_disclosures(
     connection: sa.Connection, first: int, last: int
 ) -> list[tuple[int, bytes, bytes]]:
-    """Return position, digest and disclosure at these positions, in order of both."""
+    """Return position, digest and disclosure at these positions, in order of both.
+
+    Also of what stands between the last one and the next, where a column holds such a number.
+    """
     return _rows(connection, _DISCLOSURES[connection.dialect.name], (first, last))
 
 
@@ -147,10 +150,8 @@ def read_strays(
 
     With them position and digest of the first.
     """
-    beside = {"sqlite": "typeof(d.position) <> 'integer'",
-              "postgresql": "d.position <> floor(d.position)"}[connection.dialect.name]
     sql = (
-        f" FROM disclosures d WHERE (d.position < 1 OR d.position > {{0}} OR {beside})"
+        " FROM disclosures d WHERE (d.position < 1 OR d.position >= {0} + 1 OR d.position IS NULL)"
         " AND NOT EXISTS (SELECT 1 FROM events e WHERE e.position = d.position)"
     )
     count = _rows(connection, _filled(connection, f"SELECT count(*){sql}"), (size,))[0][0]
@@ -240,7 +241,8 @@ def _disclosures_sql(raw: str, holder: str) -> str:
     columns = ", ".join(raw.format(name) for name in ("digest", "disclosure"))
     return (
         f"SELECT position, {columns} FROM disclosures"
-        f" WHERE position BETWEEN {holder} AND {holder} ORDER BY position, disclosures.digest"
+        f" WHERE position >= {holder} AND position < {holder} + 1"
+        " ORDER BY position, disclosures.digest"
     )
 
 
