@@ -150,9 +150,10 @@ def read_strays(
 
     With them position and digest of the first.
     """
-    sql = (
-        " FROM disclosures d WHERE (d.position < 1 OR d.position >= {0} + 1 OR d.position IS NULL)"
-        " AND NOT EXISTS (SELECT 1 FROM events e WHERE e.position = d.position)"
+    rows = "SELECT position, digest FROM disclosures WHERE"
+    sql = (  # in one condition with the others, IS NULL would keep SQLite from the index
+        f" FROM ({rows} position < 1 OR position >= {{0}} + 1 UNION ALL {rows} position IS NULL) d"
+        " WHERE NOT EXISTS (SELECT 1 FROM events e WHERE e.position = d.position)"
     )
     count = _rows(connection, _filled(connection, f"SELECT count(*){sql}"), (size,))[0][0]
     first = f"SELECT d.position, d.digest{sql} ORDER BY 1, 2 LIMIT {{0}}"
