@@ -138,9 +138,8 @@ def rebuild_all(
         folding = _Folding(engine, projections, several, on_progress)
         _compare(folding, works)
         if not check:
-            for work in works:
-                if not work.is_made_anew:
-                    _advance(engine, work, head)
+            for work in [work for work in works if not work.is_made_anew]:
+                _advance(engine, work, head)
             _fill(folding, [work for work in works if work.is_made_anew], head)
         for work in works:
             with _changing(engine, [work]) as connection:
@@ -239,25 +238,27 @@ def _head(engine: sa.Engine) -> int:
 
 def _look(engine: sa.Engine, work: _Work) -> None:
     """Say how far the live tables are, and whether they are as they were made."""
-    _advance(engine, work, 0)
+    with reading(engine) as connection:
+        if _find(connection, work) and not work.live.have_columns(connection):
+            work.served = None
+        work.is_whole = work.served is not None and work.live.have_keys(connection)
+
+
+def _find(connection: sa.Connection, work: _Work) -> Checkpoint | None:
+    """Return how far the live tables are, and keep it; None where they are not there."""
+    served = read_checkpoint(connection, work.projection.name, work.projection.version)
+    work.served = served if work.live.exist(connection) else None
     if work.served is not None:
-        with reading(engine) as connection:
-            work.is_whole = work.live.have_keys(connection)
-            if not work.live.have_columns(connection):
-                work.served = None
+        work.run.position = work.served.position
+    return work.served
 
 
 def _advance(engine: sa.Engine, work: _Work, head: int) -> None:
     """Bring the live tables to that head, some events at a time, and say how far they are."""
-    projection, run = work.projection, work.run
     while True:
         with _changing(engine, [work]) as connection:
-            served = read_checkpoint(connection, projection.name, projection.version)
-            if served is None or not work.live.exist(connection):
-                work.served = None
-                return
-            work.served, run.position = served, served.position
-            if served.position >= head or run.stalled_at is not None:
+            served = _find(connection, work)
+            if served is None or served.position >= head or work.run.stalled_at is not None:
                 return
             up_to = min(head, served.position + EVENTS)
             _take_in(connection, work, work.live, served.position, up_to)

@@ -1,15 +1,15 @@
 """Asking: what every question refuses, and how far its answer is behind the record.
 
-Takes a question and its parameters as people write them; hands on its Answer, from one state of
-the tables whatever a rebuild puts in their place meanwhile. A slip of the pen is
-no zero, and a position that was asked for once has one answer for ever: where the tables have not
-taken in so much yet, there is none.
+Takes a question and its parameters as people write them; hands on its Answer, from one state of the
+tables whatever a rebuild puts in their place meanwhile. A slip of the pen is no zero, and a
+position that was asked for once has one answer for ever: where the tables have not taken in so much
+yet, there is none.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
@@ -35,6 +35,15 @@ TRIES = 20
 Asked = TypeVar("Asked")
 
 
+class Lag(NamedTuple):
+    """What the tables behind an answer have not taken in yet."""
+
+    events: int
+    """How many were recorded since the table that is furthest behind was filled."""
+    stalls: Sequence[str] = ()
+    """Which projections stopped at an event that they cannot apply, where and why."""
+
+
 def in_one_state(database: Connectable, ask: Callable[[sa.Connection], Asked]) -> Asked:
     """Return what is asked in one transaction; in the next one where a rebuild replaced the tables.
 
@@ -56,9 +65,8 @@ def ask(connection: sa.Connection, question: Question, **parameters: Any) -> Ans
     scope = {name: parameters.get(name) for name in names}
     as_of = checked(connection, question.projections, question.party, **scope)
     answer = question.answer(connection, **{**parameters, "as_of": as_of})
-    late = 0 if as_of is not None else most_behind(connection, question.projections)
-    stopped = stalls(connection, question.projections) if late else ()
-    return replace(answer, behind=late, stalls=stopped)
+    late = lag(connection, question.projections, as_of)
+    return replace(answer, behind=late.events, stalls=late.stalls)
 
 
 def checked(
@@ -95,15 +103,19 @@ def most_behind(connection: sa.Connection, projections: Sequence[Projection]) ->
     return max(behind(connection, projection) for projection in projections)
 
 
-def stalls(connection: sa.Connection, projections: Sequence[Projection]) -> Sequence[str]:
-    """Return, for each projection that stopped at an event, which it was and why."""
-    found = []
-    for projection in projections:
+def lag(
+    connection: sa.Connection, projections: Sequence[Projection], as_of: int | None = None
+) -> Lag:
+    """Return what the projections' tables have not taken in; nothing where a position is asked for,
+    since there is no answer before they have. Raises what `behind` does."""
+    events = 0 if as_of is not None else most_behind(connection, projections)
+    stalls = []
+    for projection in projections if events else ():
         point = read_checkpoint(connection, projection.name, projection.version)
         if point is not None and point.stalled_at is not None:
             stop = f"{projection.name} stopped at position {point.stalled_at:,}"
-            found.append(f"{stop}: {point.stall_cause}")
-    return found
+            stalls.append(f"{stop}: {point.stall_cause}")
+    return Lag(events, stalls)
 
 
 def check_taken_in(connection: sa.Connection, projection: Projection, position: int) -> None:

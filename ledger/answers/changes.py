@@ -10,12 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.answers.asking import check_taken_in, most_behind
+from ledger.answers.asking import check_taken_in
 from ledger.errors import BadValue, NotFound
 from ledger.projections.projection import Projection, standing_at
 from ledger.projections.registry import PROJECTIONS
 from ledger.store.checkpoints import read_checkpoint
-from ledger.store.read import read_head
 
 Row = dict[str, Any]
 
@@ -62,11 +61,6 @@ def built(connection: sa.Connection) -> list[Projection]:
     if not found:
         raise NotFound("any answer table", "`ledger projections rebuild` builds them")
     return found
-
-
-def taken_in(connection: sa.Connection) -> int:
-    """Return the last position that every built projection has taken in."""
-    return read_head(connection).size - most_behind(connection, built(connection))
 
 
 def _changes(

@@ -1,9 +1,9 @@
 """What a ledger is verified against: heads that were signed, from wherever they were kept.
 
 Takes a head store, or signed notes as they stand in files, mails, proofs and folders of these, and
-the verifier key; hands on the heads
-whose signature holds, and a finding for each where it is the key's and fails. What is no note, or
-was not signed by the key, says nothing about the ledger: it is passed over, and named.
+the verifier key; hands on the heads whose signature holds, and a finding for each where it is the
+key's and fails. What is no note, or was not signed by the key, says nothing about the ledger: it is
+passed over, and named. Only among the key's own heads in a store it is a finding.
 """
 
 import os
@@ -48,18 +48,12 @@ def from_store(store: HeadStore, key: VerifierKey, found: Findings) -> Iterator[
     Only the signer writes there, so beside heads of the key a note that is none is a finding. Where
     all are none the key is another one.
     """
-    is_signers, strange = False, list[str]()
+    is_the_keys, strangers = False, list[str]()
     for known in store.all(key.name):
-        kept = f"{store.place}, size {known.size:,}"
-        try:
-            head = open_head(known.note, key)
-        except AlteredNote as refusal:
-            found.add(None, Rule.HEAD, f"the head in {kept}: {refusal}")
+        head = _opened(known.note, key, f"{store.place}, size {known.size:,}", found, strangers)
+        if head is None:
             continue
-        except BadNote as refusal:
-            strange.append(f"{kept} ({refusal.why})")
-            continue
-        is_signers = True
+        is_the_keys = True
         if (head.size, head.root) != (known.size, known.root):
             says = "of another root" if head.size == known.size else f"of size {head.size:,}"
             found.add(None, Rule.HEAD, f"{store.place}, size {known.size:,}: the note is {says}")
@@ -73,11 +67,11 @@ def from_store(store: HeadStore, key: VerifierKey, found: Findings) -> Iterator[
             found.add(None, Rule.HEAD,
                       f"{store.place}, size {head.size:,}: the frontier is not the root's")
         yield Against(head.size, head.root, store.place, signed_at, frontier)
-    for head_of_none in strange:
-        if is_signers:
-            found.add(None, Rule.HEAD, f"the head in {head_of_none}")
-        else:
-            found.passed_over.append(head_of_none)
+    if is_the_keys:
+        for stranger in strangers:
+            found.add(None, Rule.HEAD, f"the head in {stranger}")
+    else:
+        found.passed_over += strangers
     if (reason := store.frozen(key.name)) is not None:
         found.add(None, Rule.HEAD, f"{key.name} was frozen: {reason}")
 
@@ -97,7 +91,8 @@ def from_files(path: Path, key: VerifierKey, found: Findings) -> Iterator[Agains
                 found.passed_over.append(f"{file} (it is longer than {FILE_AT_MOST:,} bytes)")
                 continue
             for note in list(_notes_in(raw, key.name)) or [raw]:
-                if (head := _opened(note, key, str(file), found)) is not None:
+                head = _opened(note, key, str(file), found, found.passed_over)
+                if head is not None:
                     yield Against(head.size, head.root, str(file))
     except OSError as failure:
         where = failure.filename or path
@@ -164,14 +159,19 @@ def _files_in(folder: Path, found: Findings) -> Iterator[Path]:
                 yield path
 
 
-def _opened(note: str | bytes, key: VerifierKey, kept: str, found: Findings) -> Head | None:
-    """Return the head that the key signed; None where it did not sign, or not this."""
+def _opened(
+    note: str | bytes, key: VerifierKey, kept: str, found: Findings, strangers: list[str]
+) -> Head | None:
+    """Return the head that the key signed; None where it did not sign, or not this.
+
+    What it did not sign at all goes to the strangers.
+    """
     try:
         return open_head(note, key)
     except AlteredNote as refusal:
         found.add(None, Rule.HEAD, f"the head in {kept}: {refusal}")
     except BadNote as refusal:
-        found.passed_over.append(f"{kept} ({refusal.why})")
+        strangers.append(f"{kept} ({refusal.why})")
     return None
 
 

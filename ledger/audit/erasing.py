@@ -170,26 +170,22 @@ def by_field(position: int, pointers: Iterable[str] = ()) -> Find:
             if not any(_under(there, [pointer]) for there in event.digests):
                 known = ", ".join(sorted(event.digests)) or "none: this event has no sealed field"
                 raise BadValue(pointer, f"a sealed field of position {position} ({known})")
-        asked = [at for at in event.digests if _under(at, wanted or ["/"])]
-        values = [event.values[at] for at in asked if event.values.get(at)]
+        asked = wanted or list(event.digests)
+        values = [value for at, value in event.values.items() if value and _under(at, asked)]
         persons = {person for at in asked for _, person in _steps(event, at) if person}
         same = {name: person for person in persons for name in _merged(connection, person)}
         places = {_place(event, at, same) for at in asked} - _REASONS
-        every = [(other, at) for other in events for at in other.digests]
-        chosen = [
-            (other, at)
-            for other, at in every
-            if (at in asked if other is event else _place(other, at, same) in places)
-            or other.values.get(at) in values
-        ]
+        chosen, beside = [], []
+        for other in events:
+            for at in other.digests:
+                is_there = (_under(at, asked) if other is event
+                            else _under(_place(other, at, same), places))
+                if is_there or other.values.get(at) in values:
+                    chosen.append((other, at))
+                elif _may_be_there(other, at, event, asked):
+                    beside.append((other, at))
         plan = _plan(chosen)
-        bare = {_bare(at): _has_stream(event, at) for at in asked}
-        plan.mentions = _plan([
-            (other, at)
-            for other, at in every
-            if _bare(at) in bare.keys() - _REASONS and (other, at) not in chosen
-            and not (bare[_bare(at)] and _has_stream(other, at))
-        ]).fields
+        plan.mentions = _plan(beside).fields
         return plan
 
     return find
@@ -322,15 +318,15 @@ def _speaks_of(event: _Event, pointer: str, names: list[str], any_text: bool) ->
 
 
 def _mentions(
-    connection: sa.Connection, texts: list[str], holds: Callable[[str, str], bool]
+    connection: sa.Connection, texts: list[str], has: Callable[[str, str], bool]
 ) -> list[Sealed]:
-    """Return every sealed field that holds one of the texts as a whole."""
+    """Return every sealed field that has one of the texts as a whole."""
     sought = [plain(text) for text in texts if plain(text)]
     found = []
     for position, digest, disclosure in read_disclosures(connection) if sought else ():
         pointer, value = disclosed(disclosure)
         said = plain(text_of(value))
-        if any(holds(said, text) for text in sought):
+        if any(has(said, text) for text in sought):
             found.append((position, pointer, digest))
     streams = streams_at(connection, [position for position, _, _ in found])
     return [Sealed(at, streams[at], pointer, digest) for at, pointer, digest in found]
@@ -387,8 +383,12 @@ def _steps(event: _Event, pointer: str) -> Iterator[tuple[str, str | None]]:
             yield step, None
 
 
-def _has_stream(event: _Event, pointer: str) -> bool:
-    return "" not in [person for _, person in _steps(event, pointer)]
+def _may_be_there(other: _Event, at: str, event: _Event, asked: Iterable[str]) -> bool:
+    """Return whether a field stands at the numbers that are asked about, of somebody of whom nobody
+    can say who it is: without a stream, here or there."""
+    here = [place for place in asked if _under(_bare(at), [_bare(place)])]
+    steps = [*_steps(other, at), *(step for place in here for step in _steps(event, place))]
+    return bool(here) and "" in {person for _, person in steps} and _bare(at) not in _REASONS
 
 
 def _under(pointer: str, places: Iterable[str]) -> bool:

@@ -1,6 +1,7 @@
 """Whether a text names somebody: words and names as they are compared, whatever their spelling.
 
-Takes texts and names; hands on yes or no. Pure.
+Takes texts or sealed values, and names; hands on whether the one has the other, or the text in the
+form in which it is compared. Pure.
 """
 
 import re
@@ -39,13 +40,13 @@ def plain(text: str) -> str:
     return " ".join(_folded(text).split())
 
 
-def _folded(text: str) -> str:
-    """Return the text as it is compared: an accent is the same, as a letter's own or beside it."""
-    return normalize("NFKC", normalize("NFKC", text).casefold())
-
-
 def text_of(value: Any) -> str:
     """Return a sealed value as text, a line for each part of it."""
     if isinstance(value, dict):
         value = list(value.values())
     return "\n".join(map(text_of, value)) if isinstance(value, list) else str(value)
+
+
+def _folded(text: str) -> str:
+    """Return the text as it is compared: an accent is the same, as a letter's own or beside it."""
+    return normalize("NFKC", normalize("NFKC", text).casefold())

@@ -142,12 +142,6 @@ def _named_so(pointer: str | None) -> tuple[bytes, ...]:
     return tuple({text.translate(_TO_URL_SAFE)[:characters] for text in more})
 
 
-def _whole(stands: Any) -> int | None:
-    """Return a position as it stands in a table as a whole number; None for what is none."""
-    is_number = isinstance(stands, int | float | Decimal)
-    return int(stands) if is_number and stands == stands // 1 else None
-
-
 def _names(disclosure: bytes, pointer: str) -> bool:
     """Return whether the disclosure is for that pointer: `["salt","pointer",value]`."""
     try:
@@ -178,6 +172,12 @@ def _one_by_one(pointers: Sequence[str | None], there: Sequence[Row], found: Fin
                       f"what stands for {pointer} is not what was recorded")
         elif not _names(text, pointer):
             found.add(position, Rule.ALTERED, f"what stands for {pointer} is for another")
+
+
+def _whole(stands: Any) -> int | None:
+    """Return a position as it stands in a table as a whole number; None for what is none."""
+    is_number = isinstance(stands, int | float | Decimal)
+    return int(stands) if is_number and stands == stands // 1 else None
 
 
 def _check_gone(

@@ -28,7 +28,7 @@ from ledger.merkle import (
     root,
 )
 from ledger.store.append import Clock, format_time
-from ledger.store.audit_read import odd_head, read_head_rows
+from ledger.store.audit_read import OddHead, read_head_row
 from ledger.store.connect import reading
 from ledger.store.leaves import Damaged, read_entries
 from ledger.tlog import head as tlog
@@ -154,10 +154,10 @@ def _grown(engine: sa.Engine, origin: str, known: KnownHead | None, full: bool) 
             start = frontier_from_bytes(known.size, known.frontier)
             if full:
                 _refuse_rewritten(connection, origin, known)
-        rows = read_head_rows(connection)
-        if (why := odd_head(rows)) is not None:
-            raise Tampered(None, why)
-        (tree,) = rows
+        try:
+            tree = read_head_row(connection)
+        except OddHead as odd:
+            raise Tampered(None, str(odd)) from None
         if last > tree.size:
             raise Tampered(tree.size + 1, f"tree_head covers {tree.size:,} of {last:,} events")
         grown = extend(start, _leaves(connection, start.size, tree.size))

@@ -28,13 +28,13 @@ from ledger.merkle import EMPTY, Frontier, extend, frontier_to_bytes, root
 from ledger.processes import aside
 from ledger.store.audit_read import (
     HeadRow,
-    odd_head,
+    OddHead,
     read_beyond,
     read_count,
     read_ends,
     read_faults,
     read_gaps,
-    read_head_rows,
+    read_head_row,
     read_indexed,
     read_repeated,
     read_rows,
@@ -244,11 +244,11 @@ def _last(
 def _head_row(connection: sa.Connection, verification: Verification) -> HeadRow | None:
     """Return the row of tree_head if it is one; note what its size says by itself."""
     found, there = verification.findings, verification.events
-    rows = read_head_rows(connection)
-    if (why := odd_head(rows)) is not None:
-        found.add(None, Rule.TREE, why)
+    try:
+        head = read_head_row(connection)
+    except OddHead as odd:
+        found.add(None, Rule.TREE, str(odd))
         return None
-    (head,) = rows
     if there < head.size:
         found.add(there + 1, Rule.POSITION,
                   f"no event is at {span(there + 1, head.size)}, which tree_head covers",
@@ -278,10 +278,10 @@ def _uncompared(
     first = verification.first
     over = [head.size for head in heads if head.size > last]
     compared = max((head.size for head in heads if first <= head.size <= last), default=first - 1)
-    if compared >= last or (compared >= first and not (over and last < verification.events)):
-        return None
-    if not over and (first == 1 or last == verification.events):
-        return None  # nothing was signed over them yet, and the row of tree_head was compared
+    if compared >= last or last == verification.events:
+        return None  # what is newer than every head, or cut off, is said elsewhere
+    if not over and (first == 1 or compared >= first):
+        return None  # nothing was signed over them yet
     return (f"no signed head ends in {span(compared + 1, last)}, so nothing signed was compared;"
             f" verify up to {over[0] if over else verification.events:,}")
 

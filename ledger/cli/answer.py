@@ -3,7 +3,7 @@
 Takes a question; prints rows with bounds, and in every format how it was counted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -80,7 +80,8 @@ def _command(question: Question) -> click.Command:
     def ask(database: str, format: str, **parameters: Any) -> None:
         asked = partial(asking.ask, question=question, **parameters)
         found = asking.in_one_state(open_to_read(database), asked)
-        remarks = remarks_on(found.behind, parameters["as_of"], found.stalls)
+        late = asking.Lag(found.behind or 0, found.stalls)
+        remarks = remarks_on(late, parameters["as_of"])
         if format == "json":
             print_json(as_data(found), diagnostics=remarks)
         elif format == "csv":
@@ -208,15 +209,13 @@ def _csv_cell(value: Any) -> object:
     return " ".join(map(str, value)) if isinstance(value, list) else value
 
 
-def remarks_on(
-    behind: int | None, as_of: str | None, stalls: Sequence[str] = ()
-) -> list[Diagnostic]:
+def remarks_on(late: asking.Lag, as_of: str | None) -> list[Diagnostic]:
     """Return what must be said beside an answer: that it lacks events and why, or will change."""
     remarks = []
-    if behind:
-        events = "event was" if behind == 1 else "events were"
-        text = f"{behind:,} {events} recorded since the answer tables were filled"
-        way_on = "; ".join(stalls) or "`ledger projections catch-up` takes them in"
+    if late.events:
+        events = "event was" if late.events == 1 else "events were"
+        text = f"{late.events:,} {events} recorded since the answer tables were filled"
+        way_on = "; ".join(late.stalls) or "`ledger projections catch-up` takes them in"
         remarks.append(f"{text}; {way_on}")
     if as_of is not None and is_to_come(as_of, now()):
         remarks.append(f"{as_of} is not over: what is recorded until then will count, too")

@@ -6,8 +6,8 @@ import click
 import sqlalchemy as sa
 
 from ledger.answers.answer import position_at
-from ledger.answers.asking import in_one_state
-from ledger.answers.changes import Change, changes, taken_in
+from ledger.answers.asking import Lag, in_one_state, lag
+from ledger.answers.changes import Change, built, changes
 from ledger.cli.answer import remarks_on
 from ledger.cli.output import examples, format_option, print_json, print_text, say
 from ledger.cli.start import database_option, open_to_read
@@ -30,15 +30,15 @@ def diff(database: str, start: str, end: str | None, format: str) -> None:
     Each row is shown before and after, with the positions of the events that changed it.
     """
 
-    def asked(connection: sa.Connection) -> tuple[list[Change], int, int]:
-        last, behind = position_at(connection, end), 0
+    def asked(connection: sa.Connection) -> tuple[list[Change], int, Lag]:
+        last = position_at(connection, end)
+        late = lag(connection, built(connection), last)
         if last is None:
-            last = taken_in(connection)
-            behind = read_head(connection).size - last
-        return changes(connection, position_at(connection, start) or 0, last), last, behind
+            last = read_head(connection).size - late.events
+        return changes(connection, position_at(connection, start) or 0, last), last, late
 
-    found, last, behind = in_one_state(open_to_read(database), asked)
-    remarks = remarks_on(behind, end)
+    found, last, late = in_one_state(open_to_read(database), asked)
+    remarks = remarks_on(late, end)
     if format == "json":
         print_json([asdict(change) for change in found], diagnostics=remarks)
     else:

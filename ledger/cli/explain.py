@@ -4,14 +4,14 @@ Takes the question whose number is asked about; prints what each release adds, a
 what those before and after the page add, so that what is printed adds up to the number.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 import click
 import sqlalchemy as sa
 
-from ledger.answers.asking import in_one_state, most_behind, stalls
+from ledger.answers.answer import position_at
+from ledger.answers.asking import Lag, in_one_state, lag
 from ledger.answers.explaining import MOST, PAGE, Contribution, Explanation, explain_releases
 from ledger.cli.answer import OPTIONS, remarks_on
 from ledger.cli.output import (
@@ -61,13 +61,13 @@ def releases(database: str, format: str, limit: int | None, **question: Any) -> 
     if limit is None and format != "json":
         limit = PAGE
 
-    def asked(connection: sa.Connection) -> tuple[Explanation, int, Sequence[str]]:
+    def asked(connection: sa.Connection) -> tuple[Explanation, Lag]:
         chain = explain_releases(connection, limit=limit, **question)
-        late = most_behind(connection, [RELEASES]) if question["as_of"] is None else 0
-        return chain, late, stalls(connection, [RELEASES]) if late else ()
+        as_of = position_at(connection, question["as_of"])
+        return chain, lag(connection, [RELEASES], as_of)
 
-    chain, late, stopped = in_one_state(open_to_read(database), asked)
-    remarks = remarks_on(late, question["as_of"], stopped)
+    chain, late = in_one_state(open_to_read(database), asked)
+    remarks = remarks_on(late, question["as_of"])
     if format == "json":
         remarks += [Diagnostic("note", line) for line in (_before(chain), _after(chain)) if line]
     for remark in remarks:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from ledger.errors import shown
+from ledger.errors import LedgerError, shown
 from ledger.store.connect import run_bare
 
 _COLUMNS = ("id", "stream", "stream_version", "type", "type_version", "recorded_at")
@@ -37,7 +37,7 @@ class EventRow(NamedTuple):
 
 
 class HeadRow(NamedTuple):
-    """A row of `tree_head`; each value may be anything until `odd_head` found nothing."""
+    """The row of `tree_head`."""
 
     size: int
     root: bytes
@@ -46,6 +46,10 @@ class HeadRow(NamedTuple):
 
 
 _HEAD_KINDS = (int, bytes, bytes, str)
+
+
+class OddHead(LedgerError):
+    """The table tree_head does not hold one head; says what it holds."""
 
 
 def read_ends(connection: sa.Connection) -> tuple[int, int]:
@@ -100,22 +104,17 @@ def read_faults(connection: sa.Connection, limit: int) -> list[str]:
             if text != "ok"]
 
 
-def read_head_rows(connection: sa.Connection) -> list[HeadRow]:
-    """Return the rows of tree_head: one, unless somebody changed that."""
+def read_head_row(connection: sa.Connection) -> HeadRow:
+    """Return the row of tree_head; raises OddHead where somebody made something else of it."""
     rows = _rows(connection, "SELECT size, root, frontier, recorded_at FROM tree_head")
-    return [HeadRow(*row) for row in rows]
-
-
-def odd_head(rows: Sequence[HeadRow]) -> str | None:
-    """Return what keeps the rows of tree_head from being one head; None where they are."""
     if not rows:
-        return "the row of tree_head is gone"
+        raise OddHead("the row of tree_head is gone")
     if len(rows) > 1:
-        return f"tree_head has {len(rows):,} rows"
+        raise OddHead(f"tree_head has {len(rows):,} rows")
     for name, value, kind in zip(HeadRow._fields, rows[0], _HEAD_KINDS, strict=True):
         if type(value) is not kind:
-            return f"{name} of tree_head is {shown(value)}"
-    return None
+            raise OddHead(f"{name} of tree_head is {shown(value)}")
+    return HeadRow(*rows[0])
 
 
 def read_page(connection: sa.Connection, first: int, last: int) -> list[tuple[Any, ...]]:

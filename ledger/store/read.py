@@ -213,8 +213,7 @@ def read_head(connection: sa.Connection) -> TreeHead:
     """Return the tree size and root hash after the last event."""
     rows = connection.execute(sa.select(tables.tree_head)).all()
     if len(rows) != 1:
-        why = f"tree_head has {len(rows)} rows" if rows else "the row of tree_head is gone"
-        raise NotFound("the tree head", f"{why}; verify this ledger")
+        raise NotFound("the tree head", f"tree_head has {len(rows)} rows; verify this ledger")
     (row,) = rows
     return TreeHead(row.size, row.root, row.recorded_at)
 

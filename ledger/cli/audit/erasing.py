@@ -53,6 +53,7 @@ ELSEWHERE = (
 ON_POSTGRESQL = (
     "not reached: the archive of the write-ahead log, replicas, backups, and whoever kept a value"
 )
+_TIME = re.compile(r"([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?)?Z?", re.ASCII)
 COLUMNS = ("position", "recorded_at", "recorded_by", "type", "stream", "reason")
 
 
@@ -244,9 +245,6 @@ def log(
                 show(_row(event))
             if event is None:
                 say("no event matches")
-
-
-_TIME = re.compile(r"([01]\d|2[0-3])(:[0-5]\d(:[0-5]\d(\.\d{1,6})?)?)?Z?", re.ASCII)
 
 
 def _moment(given: str | None, otherwise: str) -> str:
