@@ -5,9 +5,7 @@ Each is a copy of one that was migrated once: a copied file, or CREATE DATABASE 
 
 import shutil
 import signal
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -52,8 +50,8 @@ def postgres_admin(postgres_url: str) -> Iterator[sa.Engine]:
 @pytest.fixture(scope="session")
 def postgres_template(postgres_admin: sa.Engine) -> Iterator[str]:
     """The name of a migrated database that nobody is connected to."""
-    with _database(postgres_admin) as name:
-        engine = connect(_named(postgres_admin, name))
+    with postgres.copied(postgres_admin) as name:
+        engine = connect(postgres.named(postgres_admin, name))
         upgrade(engine)
         engine.dispose()
         yield name
@@ -72,15 +70,15 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def empty_postgres_database(postgres_admin: sa.Engine) -> Iterator[str]:
     """The URL of a PostgreSQL database without any table."""
-    with _database(postgres_admin) as name:
-        yield _named(postgres_admin, name)
+    with postgres.copied(postgres_admin) as name:
+        yield postgres.named(postgres_admin, name)
 
 
 @pytest.fixture
 def postgres_database(postgres_admin: sa.Engine, postgres_template: str) -> Iterator[str]:
     """The URL of a fresh, migrated PostgreSQL database."""
-    with _database(postgres_admin, postgres_template) as name:
-        yield _named(postgres_admin, name)
+    with postgres.copied(postgres_admin, postgres_template) as name:
+        yield postgres.named(postgres_admin, name)
 
 
 @pytest.fixture
@@ -111,20 +109,3 @@ def engine(database: str) -> Iterator[sa.Engine]:
     engine = connect(database)
     yield engine
     engine.dispose()
-
-
-@contextmanager
-def _database(admin: sa.Engine, template: str = "template0") -> Iterator[str]:
-    # A server named by the environment is shared with others, and by parallel workers.
-    name = f"ledger_test_{uuid.uuid4().hex}"
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
-    try:
-        yield name
-    finally:
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _named(admin: sa.Engine, name: str) -> str:
-    return admin.url.set(database=name).render_as_string(hide_password=False)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
+import postgres
 import pytest
 import sqlalchemy as sa
 
@@ -42,13 +43,9 @@ def _on_sqlite(template: Path, folder: Path) -> Iterator[sa.Engine]:
 
 @contextmanager
 def _on_postgresql(admin: sa.Engine, template: str) -> Iterator[sa.Engine]:
-    name = f"ledger_test_{uuid.uuid4().hex}"
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
-    engine = connect(admin.url.set(database=name).render_as_string(hide_password=False))
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    with postgres.copied(admin, template) as name:
+        engine = connect(postgres.named(admin, name))
+        try:
+            yield engine
+        finally:
+            engine.dispose()

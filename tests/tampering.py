@@ -41,6 +41,13 @@ def unguard(engine: sa.Engine) -> None:
             connection.exec_driver_sql(f"DROP TRIGGER {name}{on}")
 
 
+def run(engine: sa.Engine, *statements: str, **values: object) -> None:
+    """Run SQL, all of it or nothing; values stand in it as `:name`."""
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(sa.text(statement), values)
+
+
 def head_of(engine: sa.Engine, signed_at: str | None = None) -> Against:
     """Return the head of the ledger as somebody outside keeps it."""
     with engine.connect() as connection:

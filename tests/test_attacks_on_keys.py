@@ -34,14 +34,13 @@ def make_anew(engine: sa.Engine, position: str = "position") -> None:
     """Put a table without any key in the place of that of the events."""
     t.unguard(engine)
     names = ", ".join(COLUMNS[1:])
-    with engine.begin() as connection:
-        for statement in (
-            f"CREATE TABLE anew AS SELECT {position} AS position, {names} FROM events"
-            " ORDER BY position",
-            "DROP TABLE events",
-            "ALTER TABLE anew RENAME TO events",
-        ):
-            connection.exec_driver_sql(statement)
+    t.run(
+        engine,
+        f"CREATE TABLE anew AS SELECT {position} AS position, {names} FROM events"
+        " ORDER BY position",
+        "DROP TABLE events",
+        "ALTER TABLE anew RENAME TO events",
+    )
 
 
 def forge(engine: sa.Engine, position: object) -> None:
@@ -53,9 +52,7 @@ def forge(engine: sa.Engine, position: object) -> None:
     row: dict[str, Any] = {name: fields[name] for name in COLUMNS[1:-2]}
     row |= {"position": position, "entry": raw, "leaf_hash": leaf_hash(raw)}
     marks = ", ".join(f":{name}" for name in row)
-    with engine.begin() as connection:
-        connection.execute(
-            sa.text(f"INSERT INTO events ({', '.join(row)}) VALUES ({marks})"), row)
+    t.run(engine, f"INSERT INTO events ({', '.join(row)}) VALUES ({marks})", **row)
 
 
 HEADS: dict[sa.Engine, Against] = {}
@@ -66,6 +63,14 @@ def sign(engine: sa.Engine) -> None:
     """Record 13 events, and keep their head."""
     record_example(engine, "article")
     HEADS[engine] = t.head_of(engine)
+
+
+def signed_on(url: str) -> sa.Engine:
+    """Return an engine on such a ledger whose triggers are gone."""
+    engine = connect(url)
+    sign(engine)
+    t.unguard(engine)
+    return engine
 
 
 def found_by(engine: sa.Engine, **options: Any) -> Verification:
@@ -161,18 +166,15 @@ def test_long_names_that_begin_alike(engine: sa.Engine) -> None:
 @pytest.mark.parametrize("position", [P + 0.5, "x", None])
 def test_a_disclosure_beside_all_positions(sqlite_database: str, position: object) -> None:
     """A disclosure at what is no position belongs to no event, between two pages as well."""
-    engine = connect(sqlite_database)
-    sign(engine)
-    t.unguard(engine)
-    with engine.begin() as connection:
-        for statement in (
-            "CREATE TABLE anew (position INTEGER, digest TEXT, disclosure TEXT)",
-            "INSERT INTO anew SELECT * FROM disclosures",
-            "DROP TABLE disclosures",
-            "ALTER TABLE anew RENAME TO disclosures",
-        ):
-            connection.exec_driver_sql(statement)
-        connection.exec_driver_sql("INSERT INTO disclosures VALUES (?, 'd', 'e')", (position,))
+    engine = signed_on(sqlite_database)
+    t.run(
+        engine,
+        "CREATE TABLE anew (position INTEGER, digest TEXT, disclosure TEXT)",
+        "INSERT INTO anew SELECT * FROM disclosures",
+        "DROP TABLE disclosures",
+        "ALTER TABLE anew RENAME TO disclosures",
+    )
+    t.run(engine, "INSERT INTO disclosures VALUES (:position, 'd', 'e')", position=position)
     for page in (1, P, 256):
         with mock.patch.object(chunks, "PAGE_OF_FILE", page):
             done = found_by(engine, deep=True)
@@ -182,12 +184,12 @@ def test_a_disclosure_beside_all_positions(sqlite_database: str, position: objec
 
 def test_a_disclosure_between_two_positions(postgres_database: str) -> None:
     """On PostgreSQL, too, where the column was given another type."""
-    engine = connect(postgres_database)
-    sign(engine)
-    t.unguard(engine)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE disclosures ALTER COLUMN position TYPE numeric")
-        connection.exec_driver_sql("INSERT INTO disclosures VALUES (5.5, 'd', 'e')")
+    engine = signed_on(postgres_database)
+    t.run(
+        engine,
+        "ALTER TABLE disclosures ALTER COLUMN position TYPE numeric",
+        "INSERT INTO disclosures VALUES (5.5, 'd', 'e')",
+    )
     done = found_by(engine)
     assert (done.verdict, set(done.findings.counts)) == (Verdict.TAMPERED, {Rule.STRAY})
     assert [finding.position for finding in done.found if finding.position is not None] == []
@@ -196,12 +198,12 @@ def test_a_disclosure_between_two_positions(postgres_database: str) -> None:
 
 def test_a_second_tree_head(postgres_database: str, tmp_path: Path) -> None:
     """Of two rows of tree_head, even alike, none is believed, and none is signed."""
-    engine = connect(postgres_database)
-    sign(engine)
-    t.unguard(engine)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("ALTER TABLE tree_head DROP CONSTRAINT tree_head_pkey")
-        connection.exec_driver_sql("INSERT INTO tree_head SELECT * FROM tree_head")
+    engine = signed_on(postgres_database)
+    t.run(
+        engine,
+        "ALTER TABLE tree_head DROP CONSTRAINT tree_head_pkey",
+        "INSERT INTO tree_head SELECT * FROM tree_head",
+    )
     done = found_by(engine)
     assert done.verdict is Verdict.TAMPERED
     assert [finding.message for finding in done.found] == ["tree_head has 2 rows"]

@@ -87,7 +87,7 @@ def test_an_answer_says_what_stopped_it(
     t.unguard(engine)
     t.rewrite(engine, 14, {"type": "PrisonersTraded"})
     run("projections", "catch-up", code=1)
-    for command in (("answer", "releases"), ("explain", "releases")):
+    for command in (("answer", "releases"), ("explain", "releases"), ("diff", "--from", "1")):
         said = " ".join(run(*command).stderr.split())
         assert "releases stopped at position 14: UnreadableEvent" in said
         assert "does not know the type PrisonersTraded" in said

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from command_line import data_of, run, signed_folder
 from tampering import rehash, rewrite, unguard
+from tampering import run as execute
 
 from ledger.cli.audit.verifying import PASSED_OVER
 from ledger.examples import shipped
@@ -178,8 +179,7 @@ def test_positions_that_are_not_there(here: Path) -> None:
     assert "up to 52, the size of the log" in run(*VERIFY, "--to", "60", code=2).output
     engine = connect("ledger.db")
     unguard(engine)
-    with engine.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM events WHERE position > 40")
+    execute(engine, "DELETE FROM events WHERE position > 40")
     engine.dispose()
     assert run(*VERIFY, "--to", "52", code=5).stdout.startswith("FORK")
 
@@ -189,9 +189,7 @@ def test_tables_of_nobody_are_no_ok(here: Path) -> None:
     run("projections", "rebuild")
     assert run(*VERIFY, "--projections").stdout.startswith("OK")
     engine = connect("ledger.db")
-    with engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE checkpoints SET projection_version = 99"
-                                   " WHERE projection = 'releases'")
+    execute(engine, "UPDATE checkpoints SET projection_version = 99 WHERE projection = 'releases'")
     engine.dispose()
     said = run(*VERIFY, "--projections", code=4).stdout
     assert "releases has tables of another version" in " ".join(said.split())

@@ -79,8 +79,10 @@ def _pause(stopping: Stopping) -> None:
         time.sleep(LOOK_SECONDS)
 
 
-# APScheduler 3 has no types, so its classes are Any to mypy. Nowhere else could a job learn for
-# which slot it runs: the event that says so (EVENT_JOB_SUBMITTED) comes when it may have begun.
+# A subclass with this method is how APScheduler is extended by executors of one's own (its user
+# guide, "Extending"); it has no types and nobody publishes any, so its classes are Any to mypy.
+# Nowhere else could a job learn for which slot it runs: the event that says so
+# (EVENT_JOB_SUBMITTED) comes when it may have begun.
 class _Pool(ThreadPoolExecutor):  # type: ignore[misc]
     """Threads that are told which slot they run: APScheduler itself does not tell a job."""
 
