@@ -232,6 +232,12 @@ def bound_by_looking(claims: Sequence[Claim], state: str | None) -> Bounded:
     return around(readings, names, tuple(positions))
 
 
+def fewest_alone(claims: Sequence[Claim], name: str, state: str | None) -> int:
+    """Return how many persons hold the citizenship and no other, at least."""
+    alone = frozenset({name})
+    return min(world.groups.get(alone, 0) for world in allowed(claims, state))
+
+
 def minimal_contradictions(claims: Sequence[Claim], state: str | None) -> list[frozenset[int]]:
     """Return the sets of claims, by index, that hold as soon as any one claim is left out."""
     broken = [

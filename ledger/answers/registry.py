@@ -50,7 +50,8 @@ class Question:
 
 QUESTIONS: tuple[Question, ...] = (
     Question("releases", "How many people were freed, at least and at most?", releases,
-             ("by", "state", "development", "since", "until", "stage"), (RELEASES,),
+             ("by", "state", "development", "since", "until", "stage", "count", "reversals",
+              "citizenships"), (RELEASES,),
              releases_table.c.released_by,
              ("ledger answer releases --state BY --since 2025-11-01",
               "ledger answer releases --by day --state Belarus --format csv")),

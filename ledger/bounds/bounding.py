@@ -37,6 +37,7 @@ from ledger.bounds.sums import (
     bounds_of,
     close,
     end_of,
+    held_with_others,
     is_open,
     said_by,
     shift,
@@ -86,7 +87,11 @@ def _disputed(said: Sequence[Said], view: View) -> Bounded:
 
     total, other = [one.total for one in readings], [one.other for one in readings]
     hull = {name: around([one.citizenships[name] for one in readings]) for name in view.names}
-    return Bounded(around(total), hull, around(other), True, tuple(positions))
+    held = {
+        name: max([one.several.get(name, 0) for one in readings])
+        for name in sorted({name for one in readings for name in one.several})
+    }
+    return Bounded(around(total), hull, around(other), True, tuple(positions), held)
 
 
 def _distinct(said: Iterable[Said]) -> list[list[Said]]:
@@ -152,7 +157,7 @@ def _as_stated(claim: Claim, view: View) -> Bounded:
     total = _stretched(claim.total, freed.total if freed else claim.total)
     listed = claim.leaves_nobody_out and claim.foreign == UNSTATED
     other = Bounds(0, 0 if listed else total.high)
-    asked, _ = asked_by([said_by(claim, view)], view)
+    asked, several = asked_by([said_by(claim, view)], view)
     citizenships = {}
     for name in view.names:
         least = asked[view.places[name]]
@@ -161,7 +166,8 @@ def _as_stated(claim: Claim, view: View) -> Bounded:
             freed = without(citizenships={**claim.citizenships, name: UNSTATED})
             stated = claim.citizenships[name]
             citizenships[name] = _stretched(stated, freed.citizenships[name] if freed else stated)
-    return Bounded(total, citizenships, other, True, (claim.position,))
+    held = held_with_others(several, view)
+    return Bounded(total, citizenships, other, True, (claim.position,), held)
 
 
 def _stretched(stated: Bounds, allowed: Bounds) -> Bounds:

@@ -4,7 +4,7 @@ Takes and hands on nothing by itself: the words that `bounding` and `sums` share
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
@@ -63,3 +63,5 @@ class Bounded:
     disputed: bool
     positions: tuple[int, ...]
     """The claims that disagree, ascending; empty where nothing is disputed."""
+    several: Mapping[str, int] = field(default_factory=dict, compare=False)
+    """By citizenship: of those who hold it, how many hold another one, too, at most; not 0."""

@@ -189,7 +189,15 @@ def agree(said: Sequence[Said], view: View, loose: Numbers | None = None) -> Bou
     citizenships = {name: bounds_of(lows[places[name]], highs[places[name]]) for name in view.names}
     # However many must hold something else, any one other citizenship may be held by nobody.
     other = bounds_of(0, highs[view.rest])
-    return Bounded(bounds_of(lows[-1], highs[-1]), citizenships, other, False, ())
+    total = bounds_of(lows[-1], highs[-1])
+    return Bounded(total, citizenships, other, False, (), held_with_others(several, view))
+
+
+def held_with_others(several: Several | None, view: View) -> dict[str, int]:
+    """Return of which citizenships the holders may hold another one, too: how many do at most."""
+    if several is None:
+        return {}
+    return {name: most for name in view.names if (most := several.most[view.places[name]])}
 
 
 def bounds_of(low: int, high: int) -> Bounds:

@@ -12,7 +12,7 @@ import click
 from ledger.answers import asking
 from ledger.answers.answer import Answer, Row, is_to_come
 from ledger.answers.registry import QUESTIONS, Question
-from ledger.answers.releases import BY
+from ledger.answers.releases import BY, CITIZENSHIPS, COUNTS, REVERSALS
 from ledger.book import now
 from ledger.cli.output import (
     Command,
@@ -66,6 +66,14 @@ OPTIONS: dict[str, Callable[[Command], Command]] = {
     "until": click.option("--until", metavar="DAY", help="The last day that counts."),
     "stage": click.option("--stage", type=click.Choice(STAGES), default="done", show_default=True,
                           help="Which stage counts: done, or say, ordered."),
+    "count": click.option("--count", type=click.Choice(COUNTS), default=COUNTS[0],
+                          show_default=True, help="Whether who is freed again counts again."),
+    "reversals": click.option("--reversals", type=click.Choice(REVERSALS), default=REVERSALS[0],
+                              show_default=True,
+                              help="Gross: what was undone later still counts; net: it does not."),
+    "citizenships": click.option("--citizenships", type=click.Choice(CITIZENSHIPS),
+                                 default=CITIZENSHIPS[0], show_default=True,
+                                 help="Whether who holds several counts under each or under one."),
     "as_of": click.option("--as-of", metavar="POSITION|TIME",
                           help="What the ledger said then: after that position, or by that time."),
     "valid_at": click.option("--valid-at", metavar="DAY",

@@ -95,7 +95,8 @@ class ReleaseTotals:
     def cells(self) -> sa.CTE:
         """One row for each group and citizenship that any report of the group lists.
 
-        Columns: grp, citizenship, low, high, disputed, within, other_high.
+        Columns: grp, citizenship, low, high, disputed, within, other_high, and `alone`: at least
+        how many hold no other citizenship.
         """
         return sa.union_all(*map(sa.select, self.halves_of_cells)).cte("cells")
 
@@ -114,19 +115,22 @@ class ReleaseTotals:
                 (_is_odd(lone) | clash).label("disputed"),
                 _within(lone, self.scope).label("within"),
                 lone.other_high,
+                _less(listed.c.low, listed.c.several).label("alone"),
             )
             .join_from(self._lone, listed, listed.c.stream == lone.stream)
             .where(*_overlaps(lone, self.scope))
         )
+        low = sa.case((whole.clash, cell.least), else_=cell.low)
         merged = (
             sa.select(
                 cell.grp,
                 cell.citizenship,
-                sa.case((whole.clash, cell.least), else_=cell.low).label("low"),
+                low.label("low"),
                 sa.case((whole.clash, cell.most), else_=cell.high).label("high"),
                 whole.disputed,
                 _within(whole, self.scope).label("within"),
                 whole.other_high,
+                _less(low, cell.several).label("alone"),
             )
             .join_from(self._cells_of_joined, self._whole_joined, whole.grp == cell.grp)
             .where(*_overlaps(whole, self.scope))
@@ -275,6 +279,8 @@ class ReleaseTotals:
                 sa.func.min(low).label("least"),
                 _widest(high).label("most"),
                 _cross(low, high).label("clash"),
+                # Whom one development lists with several, another may list with one.
+                sa.func.coalesce(sa.func.sum(listed.c.several), 0).label("several"),
             )
             .select_from(pair)
             .join(member, member.c.grp == pair.c.grp)
@@ -351,6 +357,11 @@ def _low(low: Expression, clash: Expression) -> Expression:
 def _high(high: Expression, clash: Expression) -> Expression:
     """The lowest of the highs (an empty one bounds nothing); where the bounds clash the highest."""
     return sa.case((clash, _widest(high)), else_=sa.func.min(high))
+
+
+def _less(low: Expression, several: Expression) -> Expression:
+    """How many are left at least without those who hold another citizenship, too."""
+    return sa.case((low > several, low - several), else_=0)
 
 
 def _widest(high: Expression) -> Expression:

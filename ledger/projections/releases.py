@@ -57,6 +57,16 @@ release_citizenships = answer_table(
     sa.Column("citizenship", Name, primary_key=True),
     sa.Column("low", Number, nullable=False),
     sa.Column("high", Number),
+    sa.Column("several", Number, nullable=False,
+              comment="of them, how many hold another citizenship, too, at most"),
+)
+
+release_persons = answer_table(
+    "release_persons", "stage",
+    "One row per release, stage and person with a key, listed by a report that none contradicts.",
+    sa.Column("person", Name, primary_key=True),
+    sa.Column("citizenships", Name, nullable=False,
+              comment="codes joined by blanks; empty: not stated"),
 )
 
 release_merges = answer_table(
@@ -79,7 +89,10 @@ def of_step(reports: Live) -> Said:
     said: dict[tuple[str, Key], Values] = {("releases", (stage,)): _release(reports, bounded)}
     for code, bounds in bounded.citizenships.items():
         place = ("release_citizenships", (stage, code))
-        said[place] = {"low": bounds.low, "high": bounds.high}
+        several = bounded.several.get(code, 0)
+        said[place] = {"low": bounds.low, "high": bounds.high, "several": several}
+    for key, held in _sure_persons(reports, bounded).items():
+        said["release_persons", (stage, key)] = {"citizenships": " ".join(sorted(held))}
     return said
 
 
@@ -185,6 +198,17 @@ def _release(reports: Live, bounded: Bounded) -> Values:
     }
 
 
+def _sure_persons(reports: Live, bounded: Bounded) -> dict[str, set[str]]:
+    """Return the citizenships of each person with a key who was freed by every reading."""
+    found: dict[str, set[str]] = {}
+    for report in reports:
+        if report.data["persons"] and report.position not in bounded.positions:
+            for key, held in claim(report).persons:
+                if key is not None:
+                    found.setdefault(key, set()).update(held)
+    return found
+
+
 def _together(many: Iterable[Bounds]) -> int | None:
     """Return how many they are at most, together; None where one has no upper bound."""
     highs = [bounds.high for bounds in many]
@@ -222,10 +246,10 @@ def _person(person: Data) -> Person:
 
 RELEASES = Projection(
     "releases",
-    5,
+    6,
     "How many people did a state free, per citizenship and per day, at least and at most?",
     "development",
-    (releases, release_citizenships, release_merges),
+    (releases, release_citizenships, release_persons, release_merges),
     reports=frozenset({"PrisonersReleased"}),
     of_step=of_step,
     of_ties=of_ties,
