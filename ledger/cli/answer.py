@@ -11,6 +11,7 @@ import click
 
 from ledger.answers import asking
 from ledger.answers.answer import Answer, Row, is_to_come
+from ledger.answers.changes import ANY_OTHER
 from ledger.answers.registry import QUESTIONS, Question
 from ledger.answers.releases import BY, CITIZENSHIPS, COUNTS, REVERSALS
 from ledger.book import now
@@ -146,10 +147,10 @@ def _asked(found: Answer) -> str:
 
 def print_numbers(found: Answer) -> None:
     """Print the rows and the total, and what belongs to them."""
-    rows = [tuple(_cell(name, row[name]) for name in found.columns) for row in found.rows]
+    rows = [tuple(cell(name, row[name]) for name in found.columns) for row in found.rows]
     if found.total and found.columns[0] != "day":
         total = {found.columns[0]: "total", **found.total}
-        rows.append(tuple(_cell(name, total.get(name, "")) for name in found.columns))
+        rows.append(tuple(cell(name, total.get(name, "")) for name in found.columns))
     titles = [name.replace("_", " ") for name in found.columns]
     if fits(titles, rows):
         print_table(titles, rows, numbers=[name.replace("_", " ") for name in NUMBERS])
@@ -180,7 +181,7 @@ def _dispute(dispute: Row) -> str:
     return f"Disputed: {dispute['development']}, by the reports at positions {positions}."
 
 
-def _cell(name: str, value: Any) -> str:
+def cell(name: str, value: Any) -> str:
     """Return a value as the table shows it; a bound that nobody stated is `?`."""
     if isinstance(value, bool):
         return "yes" if value else ""
@@ -205,7 +206,7 @@ def _with_country(code: str) -> str:
 def _csv_rows(found: Answer) -> list[list[object]]:
     rows = list(found.rows)
     if found.columns[0] == "citizenship":
-        rows.append({"citizenship": "any other", **found.further["any_other_citizenship"]})
+        rows.append({"citizenship": ANY_OTHER, **found.further["any_other_citizenship"]})
     if found.total and found.columns[0] != "day":
         rows.append({found.columns[0]: "total", **found.total})
     return [
