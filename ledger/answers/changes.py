@@ -79,7 +79,8 @@ def answer_changes(
 
     `found` are the `changes` between the two: a question none of whose projections is among them is
     not asked, nor is one that has a projection that was never built. The others cost two answers
-    each, over everything on record; `releases` costs four. Raises what `ask` does.
+    each, over everything on record (`releases` four), however few rows changed: all of them take
+    some 3 s over 100,000 events, most of it for `coded_events`. Raises what `ask` does.
     """
     touched = {change.projection for change in found}
     there = {projection.name for projection in built(connection)} if touched else set()
