@@ -41,6 +41,8 @@ QUESTIONS: tuple[tuple[Ask, dict[str, Any]], ...] = (
     (releases, {"state": "BY"}),
     (releases, {"state": "BY", "by": "day", "since": "2025-01-01", "until": "2025-12-31"}),
     (releases, {"state": "BY", "by": "state"}),
+    (releases, {"state": "BY", "count": "persons", "reversals": "net"}),
+    (explain_releases, {"state": "BY", "reversals": "net"}),
     (explain_releases, {"state": "BY"}),
     (explain_releases, {"state": "BY", "citizenship": "PL"}),
     (tallies, {"state": "BY"}),
@@ -141,7 +143,8 @@ SPAN = st.tuples(st.integers(1, 4), st.sampled_from([None, 3, 5]))
 RELEASE = st.tuples(
     SPAN, st.sampled_from(STATES), DAY, DAY, st.integers(0, 2), NUMBER, NUMBER, st.booleans()
 )
-CELL = st.tuples(SPAN, st.sampled_from(["PL", "UA"]), st.integers(0, 2), NUMBER)
+CELL = st.tuples(SPAN, st.sampled_from(["PL", "UA"]), st.integers(0, 2), NUMBER,
+                 st.integers(0, 2))
 WORLDS = st.fixed_dictionaries({
     "releases": st.dictionaries(st.sampled_from(STREAMS), RELEASE, min_size=1),
     "cells": st.dictionaries(st.sampled_from(STREAMS), CELL),
@@ -169,10 +172,10 @@ def fill(connection: sa.Connection, world: dict[str, Any]) -> None:
             released_by=by, valid_from=first, valid_until=last, low=low, high=high,
             other_high=other, disputed=odd, positions="1" if odd else "", reports=1,
         ))
-    for stream, (span, code, low, high) in world["cells"].items():
+    for stream, (span, code, low, high, several) in world["cells"].items():
         connection.execute(sa.insert(release_citizenships).values(
             stream=stream, stage="done", position_from=span[0], position_until=span[1],
-            citizenship=code, low=low, high=high,
+            citizenship=code, low=low, high=high, several=several,
         ))
     for (stream, other), span in world["merges"].items():
         for one, same_as in {(stream, other), (other, stream)}:  # also a merge with itself

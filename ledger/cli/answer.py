@@ -128,6 +128,9 @@ def as_data(found: Answer) -> Row:
 def print_answer(found: Answer) -> None:
     """Print the answer for people: the numbers, what is disputed, what was asked and counted."""
     print_numbers(found)
+    for again in found.further.get("freed_again", ()):
+        streams = ", ".join(map(_short, again["developments"]))
+        print_text(f"Freed more than once: {again['person']}, in {streams}.")
     for dispute in found.disputes:
         print_text(_dispute(dispute))
     print_text()
@@ -192,7 +195,11 @@ def _cell(name: str, value: Any) -> str:
         return ", ".join(map(str, value))
     if name in COUNTRIES:
         return _with_country(str(value))
-    return str(value).removeprefix("development/")
+    return _short(str(value))
+
+
+def _short(stream: str) -> str:
+    return stream.removeprefix("development/")
 
 
 def _with_country(code: str) -> str:
