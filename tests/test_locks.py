@@ -138,7 +138,7 @@ def test_a_reader_who_began_before_tables_were_replaced(postgres_database: str) 
     with reading(other) as connection:
         connection.execute(sa.text("SELECT count(*) FROM events"))
         put_anew(engine)
-        with pytest.raises(Replaced, match="releases: its tables were replaced"):
+        with pytest.raises(Replaced, match="releases, merges: tables were replaced"):
             ask(connection, RELEASES_ASKED)
     engine.dispose()
     other.dispose()

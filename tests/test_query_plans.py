@@ -25,10 +25,11 @@ from ledger.answers.sanctions import sanctions
 from ledger.answers.talks import talks
 from ledger.answers.tallies import tallies
 from ledger.book import now
+from ledger.projections.merges import MERGES, merges
 from ledger.projections.projection import metadata
 from ledger.projections.registry import PROJECTIONS
 from ledger.projections.release_totals import Scope, totals_of
-from ledger.projections.releases import RELEASES, release_citizenships, release_merges
+from ledger.projections.releases import RELEASES, release_citizenships
 from ledger.projections.releases import releases as releases_table
 from ledger.rebuild import rebuild
 from ledger.store.connect import connect, reading
@@ -108,7 +109,7 @@ def test_searches_by_an_index(
 def test_a_scan_is_seen(filled: sa.Engine) -> None:
     """A question about all states scans a table, which the test before would see."""
     plan = plan_of(filled, people)
-    assert scanned(plan) == ["SCAN people USING COVERING INDEX people_by_holder"]
+    assert "SCAN people USING COVERING INDEX people_by_holder" in scanned(plan)
 
 
 def test_a_time_is_found_by_position(filled: sa.Engine) -> None:
@@ -133,6 +134,7 @@ def test_indexes_are_made(filled: sa.Engine) -> None:
 
 # One state against all of them.
 
+FILLED = (*RELEASES.tables, *MERGES.tables)
 STATES, STREAMS = ("AA", "BB", "CC"), ("a", "b", "c", "d", "e", "f")
 NUMBER = st.one_of(st.none(), st.integers(0, 3))
 DAY = st.sampled_from([None, "2025-01-01", "2025-01-02", "2025-01-03"])
@@ -155,13 +157,13 @@ WORLDS = st.fixed_dictionaries({
 def tables() -> sa.Engine:
     """The answer tables of releases, in memory."""
     engine = sa.create_engine("sqlite://")
-    RELEASES.tables[0].metadata.create_all(engine, RELEASES.tables)
+    metadata.create_all(engine, FILLED)
     return engine
 
 
 def fill(connection: sa.Connection, world: dict[str, Any]) -> None:
     """Put a world into the tables in place of what is there."""
-    for table in RELEASES.tables:
+    for table in FILLED:
         connection.execute(sa.delete(table))
     for stream, (span, by, first, last, low, high, other, odd) in world["releases"].items():
         connection.execute(sa.insert(releases_table).values(
@@ -176,7 +178,7 @@ def fill(connection: sa.Connection, world: dict[str, Any]) -> None:
         ))
     for (stream, other), span in world["merges"].items():
         for one, same_as in {(stream, other), (other, stream)}:  # also a merge with itself
-            connection.execute(sa.insert(release_merges).values(
+            connection.execute(sa.insert(merges).values(
                 stream=stream, development=one, same_as=same_as,
                 position_from=span[0], position_until=span[1],
             ))

@@ -12,11 +12,11 @@ from ledger.answers.answer import (
     Answer,
     AsOf,
     Row,
-    behind,
     first_day,
     given,
     last_day,
     position_at,
+    reached,
     read_positions,
     state_code,
     stream_name,
@@ -25,6 +25,7 @@ from ledger.answers.windows import NEVER
 from ledger.errors import BadValue
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
+from ledger.projections.merges import MERGES
 from ledger.projections.release_sums import RolledUp, Sum, rolled_up
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES
@@ -69,14 +70,14 @@ def releases(
         raise BadValue(by, "one of " + ", ".join(BY))
     if stage not in STAGES:
         raise BadValue(stage, "one of " + ", ".join(STAGES))
-    behind(connection, RELEASES)
+    asked = position_at(connection, as_of)
     end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
     scope = Scope(
         state_code(state),
         first_day(since),
         end,
         stage,
-        position_at(connection, as_of),
+        reached(connection, (RELEASES, MERGES), asked),
         stream_name(connection, development),
     )
     found = rolled_up(connection, by, scope)
@@ -93,7 +94,7 @@ def releases(
         _ROWS[by](found, scope),
         given(
             state=scope.state, since=scope.since, until=scope.until, stage=stage,
-            development=scope.development, as_of=scope.as_of,
+            development=scope.development, as_of=asked,
         ),
         COUNTING,
         ASSUMPTIONS,

@@ -1,5 +1,6 @@
 """Checkpoints: the last position that is in a projection's tables, written with its rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -26,6 +27,16 @@ def read_checkpoint(connection: sa.Connection, projection: str, version: int) ->
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else Checkpoint(*row)
+
+
+def read_filled(
+    connection: sa.Connection, projections: Sequence[str]
+) -> dict[tuple[str, int], int]:
+    """Return the position of each projection's checkpoint, by name and version."""
+    c = tables.checkpoints.c
+    query = sa.select(c.projection, c.projection_version, c.position)
+    rows = connection.execute(query.where(c.projection.in_(projections)))
+    return {(name, version): position for name, version, position in rows}
 
 
 def write_checkpoint(
