@@ -20,7 +20,7 @@ from ledger.answers.answer import (
     reached,
     stream_name,
 )
-from ledger.answers.merged import Groups, Span, alike, days_of, groups_of, named, whole
+from ledger.answers.merged import Groups, Span, alike, days_of, groups_of, whole
 from ledger.errors import BadValue
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
@@ -98,7 +98,7 @@ def coded_events(
     )
     days = scope.get("since"), end
     stream = scope.get("development")
-    groups = groups_of(connection, None if stream is None else named(stream), at)
+    groups = groups_of(connection, stream, at)
     stands = standing_at(table, at) & (table.c.stage == stage)
     query = _counted(days).where(stands)
     if stream is not None:

@@ -21,7 +21,7 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
-from ledger.answers.merged import Groups, alike, groups_of, named, others, positions_of, whole
+from ledger.answers.merged import Asked, Groups, alike, groups_of, others, positions_of, whole
 from ledger.folding import no_collections
 from ledger.projections.disputes import ABOUT, DISPUTES, dispute_parties
 from ledger.projections.disputes import disputes as table
@@ -86,10 +86,10 @@ def disputes(
     )
 
 
-def _asked_about(scope: Row, as_of: int | None) -> sa.Select[Any] | None:
+def _asked_about(scope: Row, as_of: int | None) -> Asked:
     """Return the streams whose groups may count; None: all."""
     if "development" in scope:
-        return named(scope["development"])
+        return str(scope["development"])
     theirs = dispute_parties.c
     if "state" not in scope:
         return None

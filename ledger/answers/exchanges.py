@@ -19,7 +19,7 @@ from ledger.answers.answer import (
     reached,
     stream_name,
 )
-from ledger.answers.merged import alike, groups_of, named, whole
+from ledger.answers.merged import alike, groups_of, whole
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER, ORDER, agreed, further, standing
 from ledger.projections.exchanges import EXCHANGES, exchange_stages
@@ -58,7 +58,7 @@ def exchanges(
     at = reached(connection, (EXCHANGES, MERGES), asked)
     stream = stream_name(connection, development)
     stands = standing_at(table, at)
-    groups = groups_of(connection, None if stream is None else named(stream), at)
+    groups = groups_of(connection, stream, at)
     if stream is not None:
         names = whole(groups, stream)
         stands = (table.c.stream.in_(names) | table.c.other.in_(names)) & stands

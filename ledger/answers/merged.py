@@ -5,15 +5,18 @@ merged with no other, so an answer looks that up at once, and reads its rows as 
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import sqlalchemy as sa
 
 from ledger.projections.merges import merges
 from ledger.projections.projection import keys_of, standing_at
+from ledger.store.read import among
 
 Groups = Mapping[str, tuple[str, ...]]
 """Each merged name, with all the names of its group in order; others are left out."""
+Asked = sa.SelectBase | str | None
+"""The streams whose groups are looked for: a select, or one by name; None: all."""
 Span = tuple[str | None, str | None]
 Row = TypeVar("Row")
 Key = TypeVar("Key", bound=Hashable)
@@ -21,29 +24,37 @@ Key = TypeVar("Key", bound=Hashable)
 
 def groups_of(
     connection: sa.Connection,
-    streams: sa.SelectBase | None,
+    streams: Asked,
     as_of: int | None,
     table: sa.Table = merges,
 ) -> Groups:
     """Return the groups that the streams are in, by all merges that stood; None: every group.
 
-    Costs one statement: a look-up in an index for each stream, and for each merge that it leads to.
+    Costs one statement where none is merged, which looks up each stream in an index; else one more
+    for each step from name to name.
     """
+    one, other = (table.c[name] for name in keys_of(table))
+    pairs = sa.select(one, other).where(standing_at(table, as_of))
+    query = pairs
+    if isinstance(streams, str):
+        query = pairs.where(one == streams)
+    elif streams is not None:
+        asked = streams.subquery("asked")
+        query = pairs.join_from(asked, table, one == asked.c[0])
     near: dict[str, set[str]] = {}
-    for one, other in connection.execute(_pairs(streams, as_of, table)):
-        near.setdefault(one, set()).add(other)
-        near.setdefault(other, set()).add(one)
+    while found := connection.execute(query).all():
+        for name, same_as in found:
+            near.setdefault(name, set()).add(same_as)
+        ahead = {same_as for _, same_as in found} - near.keys()
+        if not ahead:
+            break
+        query = pairs.where(among(connection, one, [*ahead]))
     groups: dict[str, tuple[str, ...]] = {}
     for name in near:
         if name not in groups:
             group = tuple(sorted(_connected(name, near)))
             groups.update(dict.fromkeys(group, group))
     return groups
-
-
-def named(stream: str) -> sa.Select[Any]:
-    """Return one stream as a select."""
-    return sa.select(sa.literal(stream).label("stream"))
 
 
 def whole(groups: Groups, stream: str) -> tuple[str, ...]:
@@ -86,23 +97,10 @@ def positions_of(texts: Iterable[str]) -> str:
     return " ".join(map(str, sorted({int(at) for text in texts for at in text.split()})))
 
 
-def _pairs(
-    streams: sa.SelectBase | None, as_of: int | None, table: sa.Table
-) -> sa.Select[Any]:
-    one, other = (table.c[name] for name in keys_of(table))
-    every = sa.select(one, other).where(standing_at(table, as_of))
-    if streams is None:
-        return every
-    asked = streams.subquery("asked")
-    walk = every.join_from(asked, table, one == asked.c[0]).cte("walk", recursive=True)
-    walk = walk.union(every.join_from(walk, table, one == walk.c.same_as))
-    return sa.select(*walk.c)
-
-
 def _connected(name: str, near: Mapping[str, Collection[str]]) -> set[str]:
     found, ahead = {name}, [name]
     while ahead:
-        further = [other for other in near[ahead.pop()] if other not in found]
+        further = [other for other in near.get(ahead.pop(), ()) if other not in found]
         found.update(further)
         ahead += further
     return found

@@ -21,7 +21,7 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
-from ledger.answers.merged import Groups, alike, groups_of, named, others, whole
+from ledger.answers.merged import Asked, Groups, alike, groups_of, others, whole
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER, agreed, both
 from ledger.projections.merges import MERGES
@@ -91,10 +91,10 @@ def people(
     )
 
 
-def _streams(by: str | None, stream: str | None, as_of: int | None) -> sa.Select[Any] | None:
+def _streams(by: str | None, stream: str | None, as_of: int | None) -> Asked:
     """Return the streams whose groups may count; None: all."""
     if stream is not None:
-        return named(stream)
+        return stream
     return None if by is None else sa.select(table.c.stream).where(*_asked(by, None, as_of))
 
 
@@ -133,6 +133,6 @@ def _row(theirs: list[Any], groups: Groups, persons: Groups, day: str) -> Row:
         "until": until,
         "may_be": may_be,
         "citizenships": sorted({*codes.split()}),
-        "positions": sorted([at for _, _, first, _, at, *_ in theirs if first <= day]),
+        "positions": sorted({at for _, _, first, _, at, *_ in theirs if first <= day}),
         "same_as": others(persons, person),
     }

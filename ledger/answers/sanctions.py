@@ -21,7 +21,7 @@ from ledger.answers.answer import (
     read_positions,
     stream_name,
 )
-from ledger.answers.merged import Groups, alike, groups_of, named, others, whole
+from ledger.answers.merged import Asked, Groups, alike, groups_of, others, whole
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER
 from ledger.projections.merges import MERGES
@@ -103,10 +103,10 @@ def sanctions(
     )
 
 
-def _asked_about(code: str | None, stream: str | None, as_of: int | None) -> sa.Select[Any] | None:
+def _asked_about(code: str | None, stream: str | None, as_of: int | None) -> Asked:
     """Return the streams whose groups may count; None: all."""
     if stream is not None:
-        return named(stream)
+        return stream
     return None if code is None else _about(table, code, as_of)
 
 

@@ -21,13 +21,13 @@ from ledger.answers.answer import (
     stream_name,
 )
 from ledger.answers.merged import (
+    Asked,
     Groups,
     Span,
     alike,
     days_of,
     groups_of,
     joined,
-    named,
     others,
     positions_of,
     whole,
@@ -99,10 +99,10 @@ def talks(
     )
 
 
-def _asked_about(party: str | None, stream: str | None, as_of: int | None) -> sa.Select[Any] | None:
+def _asked_about(party: str | None, stream: str | None, as_of: int | None) -> Asked:
     """Return the streams whose groups may count; None: all."""
     if stream is not None:
-        return named(stream)
+        return stream
     theirs = talk_parties.c
     if party is None:
         return None
