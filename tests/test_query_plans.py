@@ -12,12 +12,13 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recording import record_example
+from recording import question_named, record_example, recorded
 
 from ledger.answers.answer import position_at
 from ledger.answers.coded_events import coded_events
 from ledger.answers.disputes import disputes
 from ledger.answers.exchanges import exchanges
+from ledger.answers.explaining import READS as EXPLAINED
 from ledger.answers.explaining import explain_releases
 from ledger.answers.people import people
 from ledger.answers.releases import releases
@@ -55,15 +56,25 @@ QUESTIONS: tuple[tuple[Ask, dict[str, Any]], ...] = (
     ),
 )
 
+MERGED = "".join(
+    f"- {{kind: {kind}, {what}: {one}, same_as: {other}, reason: x}}\n"
+    for kind, what, one, other in (
+        ("DevelopmentsMerged", "development", "by-release-2025-12-13", "by-release-2025-06-21"),
+        ("DevelopmentsMerged", "development", "by-us-talks-2025-12-13", "by-us-talks-2025-09-11"),
+        ("PersonsMerged", "person", "p-2c6r", "p-6j9b"),
+    )
+)
+
 
 @pytest.fixture(scope="module")
 def filled(sqlite_template: Any, tmp_path_factory: pytest.TempPathFactory) -> sa.Engine:
-    """A SQLite ledger with both examples and every answer table."""
+    """A SQLite ledger with both examples, some of it merged, and every answer table."""
     path = tmp_path_factory.mktemp("plans") / "ledger.db"
     path.write_bytes(sqlite_template.read_bytes())
     engine = connect(str(path))
     record_example(engine, "article")
     record_example(engine, "wider")
+    recorded(engine, MERGED)
     for projection in PROJECTIONS:
         rebuild(engine, projection, now)
     return engine
@@ -104,6 +115,31 @@ def test_searches_by_an_index(
     plan = plan_of(filled, ask, **question, as_of=as_of)
     assert scanned(plan) == []
     assert any(step.startswith("SEARCH") and "INDEX" in step for step in plan)
+
+
+@pytest.mark.parametrize("as_of", [None, 5])
+def test_no_merge_of_others_is_read(filled: sa.Engine, as_of: int | None) -> None:
+    """A question about a state looks up its own developments and persons among what is merged, and
+    about a development that one; where none is merged, once."""
+    for ask, question in QUESTIONS:
+        plan = plan_of(filled, ask, **question, as_of=as_of)
+        looked_up = [step for step in plan if " merges " in step or " person_merges " in step]
+        assert looked_up, ask
+        assert all(step.startswith("SEARCH") and "_by_" in step for step in looked_up)
+    alone = plan_of(filled, talks, development="by-us-talks-2025-06-21", as_of=as_of)
+    assert sum(" merges " in step for step in alone) == 1
+
+
+@pytest.mark.parametrize(("ask", "question"), QUESTIONS)
+def test_a_question_names_all_that_it_reads(
+    filled: sa.Engine, ask: Ask, question: dict[str, Any]
+) -> None:
+    """Every answer table in the plans is one of a projection that the question names."""
+    words = {word for step in plan_of(filled, ask, **question) for word in step.split()}
+    named = EXPLAINED if ask is explain_releases else question_named(ask.__name__).projections
+    own = {table.name for projection in named for table in projection.tables}
+    assert own & words
+    assert words & {*metadata.tables} <= own
 
 
 def test_a_scan_is_seen(filled: sa.Engine) -> None:
