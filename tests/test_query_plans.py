@@ -56,7 +56,10 @@ QUESTIONS: tuple[tuple[Ask, dict[str, Any]], ...] = (
     ),
 )
 
-MERGED = "".join(
+MERGED = (
+    "- {kind: PersonIdentified, person: p-6j9b, name: A. Name,"
+    " provenance: {publisher: A, locator: p 1}}\n"
+) + "".join(
     f"- {{kind: {kind}, {what}: {one}, same_as: {other}, reason: x}}\n"
     for kind, what, one, other in (
         ("DevelopmentsMerged", "development", "by-release-2025-12-13", "by-release-2025-06-21"),
@@ -117,7 +120,7 @@ def test_searches_by_an_index(
     assert any(step.startswith("SEARCH") and "INDEX" in step for step in plan)
 
 
-@pytest.mark.parametrize("as_of", [None, 5])
+@pytest.mark.parametrize("as_of", [None, 13])
 def test_no_merge_of_others_is_read(filled: sa.Engine, as_of: int | None) -> None:
     """A question about a state looks up its own developments and persons among what is merged, and
     about a development that one; where none is merged, once."""
