@@ -106,7 +106,7 @@ def taken_in(connection: sa.Connection, projections: Sequence[Projection]) -> li
     Until the transaction ends, nobody replaces them. Raises NotFound where this version of a
     projection was never built, Replaced where a rebuild was faster.
     """
-    known = read_filled(connection, [projection.name for projection in projections])
+    known = read_filled(connection)
     for projection in projections:
         if (projection.name, projection.version) not in known:
             hint = f"`ledger projections rebuild {projection.name}` builds it"

@@ -5,7 +5,8 @@ merged with no other, so an answer looks that up at once, and reads its rows as 
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from typing import TypeVar
+from functools import lru_cache
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -33,16 +34,16 @@ def groups_of(
     Costs one statement where none is merged, which looks up each stream in an index; else one more
     for each step from name to name.
     """
-    one, other = (table.c[name] for name in keys_of(table))
-    pairs = sa.select(one, other).where(standing_at(table, as_of))
+    pairs, one = _pairs(table, as_of is None), table.c[keys_of(table)[0]]
+    values = {"as_of": as_of, "stream": streams if isinstance(streams, str) else ""}
     query = pairs
     if isinstance(streams, str):
-        query = pairs.where(one == streams)
+        query = _pairs_of_one(table, as_of is None)
     elif streams is not None:
         asked = streams.subquery("asked")
         query = pairs.join_from(asked, table, one == asked.c[0])
     near: dict[str, set[str]] = {}
-    while found := connection.execute(query).all():
+    while found := connection.execute(query, values).all():
         for name, same_as in found:
             near.setdefault(name, set()).add(same_as)
         ahead = {same_as for _, same_as in found} - near.keys()
@@ -95,6 +96,20 @@ def joined(texts: Iterable[str | None], mark: str = ", ") -> str | None:
 def positions_of(texts: Iterable[str]) -> str:
     """Return the positions of all texts, each once and in order, as the answer tables have them."""
     return " ".join(map(str, sorted({int(at) for text in texts for at in text.split()})))
+
+
+@lru_cache
+def _pairs(table: sa.Table, now: bool) -> sa.Select[Any]:
+    """Return the merges that stand as of a parameter, or now; made once, as that takes longer than
+    to look one up."""
+    columns = [table.c[name] for name in keys_of(table)]
+    as_of: Any = None if now else sa.bindparam("as_of", type_=sa.BigInteger())
+    return sa.select(*columns).where(standing_at(table, as_of))
+
+
+@lru_cache
+def _pairs_of_one(table: sa.Table, now: bool) -> sa.Select[Any]:
+    return _pairs(table, now).where(table.c[keys_of(table)[0]] == sa.bindparam("stream"))
 
 
 def _connected(name: str, near: Mapping[str, Collection[str]]) -> set[str]:

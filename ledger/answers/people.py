@@ -79,7 +79,7 @@ def people(
         c.person, c.event + " " + c.stage, sa.func.coalesce(c.valid_from, ""),
         sa.func.coalesce(c.valid_until, EVER), c.position, c.citizenships, c.stream,
     ).where(*conditions)
-    steps = alike(connection.execute(query), lambda row: whole(persons, row[0]))
+    steps = alike(connection.execute(query).all(), lambda row: whole(persons, row[0]))
     rows = [_row(theirs, groups, persons, day or EVER) for theirs in steps.values()]
     return Answer(
         PEOPLE.question,

@@ -1,6 +1,5 @@
 """Checkpoints: the last position that is in a projection's tables, written with its rows."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -29,13 +28,16 @@ def read_checkpoint(connection: sa.Connection, projection: str, version: int) ->
     return None if row is None else Checkpoint(*row)
 
 
-def read_filled(
-    connection: sa.Connection, projections: Sequence[str]
-) -> dict[tuple[str, int], int]:
-    """Return the position of each projection's checkpoint, by name and version."""
-    c = tables.checkpoints.c
-    query = sa.select(c.projection, c.projection_version, c.position)
-    rows = connection.execute(query.where(c.projection.in_(projections)))
+_FILLED = sa.select(
+    tables.checkpoints.c.projection,
+    tables.checkpoints.c.projection_version,
+    tables.checkpoints.c.position,
+)
+
+
+def read_filled(connection: sa.Connection) -> dict[tuple[str, int], int]:
+    """Return the position of every projection's checkpoint, by name and version."""
+    rows = connection.execute(_FILLED).all()
     return {(name, version): position for name, version, position in rows}
 
 
