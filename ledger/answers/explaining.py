@@ -10,7 +10,14 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from ledger.answers.answer import AsOf, behind, first_day, last_day, state_code, stream_name
+from ledger.answers.answer import (
+    AsOf,
+    first_day,
+    last_day,
+    state_code,
+    stream_name,
+    taken_in,
+)
 from ledger.answers.asking import checked
 from ledger.answers.releases import COUNTS, check_choice, rule_of
 from ledger.bounds.bounding import bound
@@ -20,14 +27,16 @@ from ledger.errors import BadValue
 from ledger.events import RecordedEvent
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
+from ledger.projections.merges import MERGES
 from ledger.projections.release_list import UNDONE, Rule
 from ledger.projections.release_parts import Page, Share, page_of
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES, claim, state_of
 from ledger.projections.releases import releases as releases_table
-from ledger.store.read import read_head, read_streams
+from ledger.store.read import read_streams
 from ledger.values.country import read_country
 
+READS = (RELEASES, MERGES)
 PAGE = 20
 """Releases that people are shown at once."""
 MOST = 1_000_000
@@ -118,11 +127,11 @@ def explain_releases(
     code = None if citizenship is None else read_country(citizenship).code
     party = releases_table.c.released_by
     position = checked(
-        connection, [RELEASES], party,
+        connection, READS, party,
         state=state, since=since, until=until, valid_at=valid_at, as_of=as_of,
     )
     if position is None:  # what the tables hold, and not a report that they have not taken in
-        position = read_head(connection).size - behind(connection, RELEASES)
+        position = min(taken_in(connection, READS))
     end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
     named = stream_name(connection, development)
     scope = Scope(state_code(state), first_day(since), end, stage, position, named)

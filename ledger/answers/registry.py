@@ -18,8 +18,10 @@ from ledger.answers.tallies import tallies
 from ledger.projections.coded_events import CODED_EVENTS
 from ledger.projections.disputes import DISPUTES, dispute_parties
 from ledger.projections.exchanges import EXCHANGES
+from ledger.projections.merges import MERGES
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as people_table
+from ledger.projections.persons import PERSONS
 from ledger.projections.projection import Projection
 from ledger.projections.releases import RELEASES
 from ledger.projections.releases import releases as releases_table
@@ -51,28 +53,29 @@ class Question:
 QUESTIONS: tuple[Question, ...] = (
     Question("releases", "How many people were freed, at least and at most?", releases,
              ("by", "state", "development", "since", "until", "stage", "count", "reversals",
-              "citizenships"), (RELEASES,),
+              "citizenships"), (RELEASES, MERGES),
              releases_table.c.released_by,
              ("ledger answer releases --state BY --since 2025-11-01",
               "ledger answer releases --by day --state Belarus --format csv")),
     Question("tallies", "What do sources claim as totals, against what the ledger derives?",
-             tallies, ("state",), (TALLIES, RELEASES), tallies_table.c.state,
+             tallies, ("state",), (TALLIES, RELEASES, MERGES), tallies_table.c.state,
              ("ledger answer tallies --state Belarus",)),
     Question("disputes", "Which developments have reports that contradict each other?", disputes,
-             ("state", "development"), (DISPUTES,), dispute_parties.c.party,
+             ("state", "development"), (DISPUTES, MERGES), dispute_parties.c.party,
              ("ledger answer disputes --state Belarus",)),
     Question("coded_events", "How many coded events are there, per month and pair of actors?",
-             coded_events, ("development", "since", "until", "stage"), (CODED_EVENTS,), None,
+             coded_events, ("development", "since", "until", "stage"), (CODED_EVENTS, MERGES),
+             None,
              ("ledger answer coded_events --since 2025-01 --until 2025-12",)),
     Question("sanctions", "Which measures are at which stage on which day?", sanctions,
-             ("target_state", "development"), (SANCTIONS,), None,
+             ("target_state", "development"), (SANCTIONS, MERGES), None,
              ("ledger answer sanctions --state BY --valid-at 2025-12-13",)),
     Question("talks", "Who talked with whom, when and in which form?", talks,
-             ("party", "development"), (TALKS,), talk_parties.c.party,
+             ("party", "development"), (TALKS, MERGES), talk_parties.c.party,
              ("ledger answer talks --state BY",)),
     Question("exchanges", "What was given in return for what, who says so, who denies it?",
-             exchanges, ("development",), (EXCHANGES,)),
+             exchanges, ("development",), (EXCHANGES, MERGES)),
     Question("people", "Who is detained, ordered free, free, or back in custody?", people,
-             ("state", "development"), (PEOPLE,), people_table.c.held_by,
+             ("state", "development"), (PEOPLE, MERGES, PERSONS), people_table.c.held_by,
              ("ledger answer people --state BY --valid-at 2025-09-16",)),
 )

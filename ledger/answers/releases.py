@@ -13,11 +13,11 @@ from ledger.answers.answer import (
     Answer,
     AsOf,
     Row,
-    behind,
     first_day,
     given,
     last_day,
     position_at,
+    reached,
     read_positions,
     state_code,
     stream_name,
@@ -26,6 +26,7 @@ from ledger.answers.windows import NEVER
 from ledger.errors import BadValue
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
+from ledger.projections.merges import MERGES
 from ledger.projections.release_counts import counted
 from ledger.projections.release_list import Rule
 from ledger.projections.release_sums import RolledUp, Sum, rolled_up
@@ -92,14 +93,14 @@ def releases(
     for value, choices in ((by, BY), (stage, STAGES)):
         check_choice(value, choices)
     rule = rule_of(count, reversals, citizenships, stage)
-    behind(connection, RELEASES)
+    asked = position_at(connection, as_of)
     end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
     scope = Scope(
         state_code(state),
         first_day(since),
         end,
         stage,
-        position_at(connection, as_of),
+        reached(connection, (RELEASES, MERGES), asked),
         stream_name(connection, development),
     )
     found = counted(connection, by, scope, rule) if any(rule) else rolled_up(connection, by, scope)
@@ -123,7 +124,7 @@ def releases(
         _ROWS[by](found, scope),
         given(
             state=scope.state, since=scope.since, until=scope.until, stage=stage,
-            development=scope.development, as_of=scope.as_of,
+            development=scope.development, as_of=asked,
             **_unusual(count, reversals, citizenships),
         ),
         "; ".join((COUNTING[count], COUNTING[reversals], COUNTING[citizenships], *IN_ANY_CASE)),

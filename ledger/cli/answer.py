@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ledger.answers import asking
-from ledger.answers.answer import Answer, Row, is_to_come
+from ledger.answers.answer import SAME_AS, Answer, Row, is_to_come
 from ledger.answers.registry import QUESTIONS, Question
 from ledger.answers.releases import BY, CITIZENSHIPS, COUNTS, REVERSALS
 from ledger.book import now
@@ -149,11 +149,11 @@ def _asked(found: Answer) -> str:
 
 def print_numbers(found: Answer) -> None:
     """Print the rows and the total, and what belongs to them."""
-    rows = [tuple(_cell(name, row[name]) for name in found.columns) for row in found.rows]
+    rows = [tuple(_named_cell(name, row) for name in found.shown) for row in found.rows]
     if found.total and found.columns[0] != "day":
         total = {found.columns[0]: "total", **found.total}
-        rows.append(tuple(_cell(name, total.get(name, "")) for name in found.columns))
-    titles = [name.replace("_", " ") for name in found.columns]
+        rows.append(tuple(_cell(name, total.get(name, "")) for name in found.shown))
+    titles = [name.replace("_", " ") for name in found.shown]
     if fits(titles, rows):
         print_table(titles, rows, numbers=[name.replace("_", " ") for name in NUMBERS])
     else:
@@ -181,6 +181,12 @@ def _dispute(dispute: Row) -> str:
     if not positions:
         return f"Disputed: {dispute['development']}, not by its own reports but by a merge."
     return f"Disputed: {dispute['development']}, by the reports at positions {positions}."
+
+
+def _named_cell(name: str, row: Row) -> str:
+    """Return a cell of a row; what has several names, as it is merged, shows them all."""
+    names = [row[name], *row.get(SAME_AS.get(name, ""), ())]
+    return " = ".join(_cell(name, value) for value in names)
 
 
 def _cell(name: str, value: Any) -> str:
