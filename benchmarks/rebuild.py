@@ -6,7 +6,7 @@ In one run over one generated world: a bare `SELECT entry` with `orjson.loads`; 
 rebuild beside live tables and a check, all with every shipped projection; and the documented
 projection loop of the `eventsourcing` library (one event, one upsert and one tracking record a
 transaction) over its own store of the same reports. That library's loop fills one view; this one
-fills every answer table of eight projections, so *loop x* is given as measured and a projection.
+fills every answer table of all projections, so *loop x* is given as measured and a projection.
 
 `without folds` is what a check has to do before any projection has a say, by as many workers: read
 the events in order of stream, parse them, read the live rows and look whether they are the same.

@@ -21,12 +21,15 @@ from ledger.kinds.registry import KINDS
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 RELEASES = ("development/r-a", "development/r-b", "development/r-c")
+SANCTIONS = ("development/s-a", "development/s-b")
+TALKS = ("development/t-a", "development/t-b")
+CODED = ("development/c-a", "development/c-b")
 FAMILIES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(RELEASES, ("PrisonersReleased", "PrisonersReleased", "PrisonersDetained")),
-    "development/s-a": ("SanctionsImposed", "SanctionsEased", "SanctionsLifted"),
-    "development/t-a": ("TalksHeld",),
+    **dict.fromkeys(SANCTIONS, ("SanctionsImposed", "SanctionsEased", "SanctionsLifted")),
+    **dict.fromkeys(TALKS, ("TalksHeld",)),
     "development/g-a": ("AgreementReached", "CommitmentMade", "StatementMade"),
-    "development/c-a": ("CodedEvent",),
+    **dict.fromkeys(CODED, ("CodedEvent",)),
     "tally/n-a": ("TallyReported",),
     "person/p-a": ("PersonIdentified",),
     "person/p-b": ("PersonIdentified",),
@@ -172,7 +175,9 @@ def unlink(draw: Draw, record: Record) -> None:
 
 def merge(draw: Draw, record: Record) -> None:
     """Say that two developments are one, or two persons; never in a circle."""
-    streams = draw(st.sampled_from((RELEASES, RELEASES, RELEASES, DEVELOPMENTS, PERSONS)))
+    streams = draw(st.sampled_from(
+        (RELEASES, RELEASES, RELEASES, SANCTIONS, TALKS, CODED, DEVELOPMENTS, PERSONS)
+    ))
     type = "PersonsMerged" if streams is PERSONS else "DevelopmentsMerged"
     pairs = [
         (here, there)

@@ -7,13 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 
 from ledger.answers.answer import Answer
+from ledger.answers.registry import QUESTIONS, Question
 from ledger.answers.releases import releases
 from ledger.book import now, writer
 from ledger.examples.shipped import example
 from ledger.intake.reading import read_reports
 from ledger.intake.recording import Outcome, record
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import rebuild_all
+from ledger.rebuild import catch_up, rebuild_all
 from ledger.store.connect import reading
 from ledger.store.read import read_head
 
@@ -50,6 +51,21 @@ def answered(engine: sa.Engine, **question: Any) -> Answer:
     rebuild_all(engine, PROJECTIONS, now)
     with reading(engine) as connection:
         return releases(connection, **question)
+
+
+def asked_for(engine: sa.Engine, name: str, **parameters: Any) -> Answer:
+    """Catch up with what was recorded, in all that a question reads, and ask it."""
+    question = question_named(name)
+    for projection in question.projections:
+        catch_up(engine, projection, now)
+    with reading(engine) as connection:
+        return question.answer(connection, **parameters)
+
+
+def question_named(name: str) -> Question:
+    """Return the question of that name."""
+    (question,) = [question for question in QUESTIONS if question.name == name]
+    return question
 
 
 def bounds_of(answer: Answer) -> dict[str, tuple[int, int | None]]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from recording import SOURCE, record_example, recorded
+from recording import SOURCE, asked_for, record_example, recorded
 from test_rebuild import live, naive
 
 from ledger.answers.answer import Answer
@@ -41,9 +41,7 @@ def coded(stream: str = "e1", **fields: Any) -> str:
 
 def asked(engine: sa.Engine, **question: Any) -> Answer:
     """Catch up with what was recorded and ask."""
-    catch_up(engine, CODED_EVENTS, now)
-    with reading(engine) as connection:
-        return coded_events(connection, **question)
+    return asked_for(engine, "coded_events", **question)
 
 
 def counts(answer: Answer) -> Counts:

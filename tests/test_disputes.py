@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from recording import SOURCE, record_example, recorded, release
+from recording import SOURCE, asked_for, record_example, recorded, release
 from test_rebuild import live, naive
 
 from ledger.answers.answer import Answer
@@ -46,14 +46,12 @@ def talks(**fields: Any) -> str:
 
 def asked(engine: sa.Engine, **question: Any) -> Answer:
     """Catch up with what was recorded and ask."""
-    catch_up(engine, DISPUTES, now)
-    with reading(engine) as connection:
-        return disputes(connection, **question)
+    return asked_for(engine, "disputes", **question)
 
 
 def rows(answer: Answer) -> list[Row]:
     """Return the answer's rows as tuples, without what all streams begin with."""
-    found = [tuple(row[column] for column in answer.columns) for row in answer]
+    found = [tuple(row[column] for column in answer.shown) for row in answer]
     return [(stream.removeprefix("development/"), *rest) for stream, *rest in found]
 
 

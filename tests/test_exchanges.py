@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from recording import page_by_page, record_example, recorded, release
+from recording import asked_for, page_by_page, record_example, recorded, release
 from test_sanctions import sanction
 
 from ledger.answers.answer import Answer
@@ -12,7 +12,7 @@ from ledger.answers.exchanges import exchanges
 from ledger.book import now
 from ledger.errors import NotFound
 from ledger.projections.exchanges import EXCHANGES
-from ledger.rebuild import catch_up, rebuild
+from ledger.rebuild import rebuild
 from ledger.store.connect import reading
 
 TWO = release("a", total=5) + release("b", total=6)
@@ -28,9 +28,7 @@ def link(publisher: str, denied: str = "false") -> str:
 
 def asked(engine: sa.Engine, **question: Any) -> Answer:
     """Catch up and ask."""
-    catch_up(engine, EXCHANGES, now)
-    with reading(engine) as connection:
-        return exchanges(connection, **question)
+    return asked_for(engine, "exchanges", **question)
 
 
 def voices(answer: Answer) -> list[tuple[list[str], list[str], list[int]]]:
@@ -45,7 +43,7 @@ def test_potash_was_given_for_the_release(engine: sa.Engine) -> None:
     answer = asked(engine)
 
     said_by = ["Straight Arrow News"]
-    assert [tuple(row[name] for name in answer.columns) for row in answer] == [
+    assert [tuple(row[name] for name in answer.shown) for row in answer] == [
         ("development/by-release-2025-12-13", "done", "follows",
          "development/by-us-talks-2025-12-13", "done", said_by, [], [3]),
         ("development/us-by-potash-2025-12-13", "agreed", "in_exchange_for",

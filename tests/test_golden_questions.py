@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fresh_ledgers import KINDS, opener
-from recording import record_example
+from recording import question_named, record_example
 
 from ledger.answers.answer import Answer
-from ledger.answers.registry import QUESTIONS
 from ledger.book import now
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import rebuild
@@ -59,7 +58,7 @@ def published_by(engine: sa.Engine, day: str) -> int:
 
 def ask(engine: sa.Engine, name: str, by_day: str | None = None, **parameters: Any) -> Answer:
     """Return the answer as of the reports published by a day; None: of all."""
-    (question,) = [question for question in QUESTIONS if question.name == name]
+    question = question_named(name)
     as_of = None if by_day is None else published_by(engine, by_day)
     with reading(engine) as connection:
         return question.answer(connection, as_of=as_of, **parameters)
@@ -67,7 +66,7 @@ def ask(engine: sa.Engine, name: str, by_day: str | None = None, **parameters: A
 
 def rows(answer: Answer) -> list[tuple[Any, ...]]:
     """Return the answer's rows, the columns that are shown."""
-    return [tuple(row[column] for column in answer.columns) for row in answer]
+    return [tuple(row[column] for column in answer.shown) for row in answer]
 
 
 def test_the_wider_record_stands_in_the_order_of_its_publication(ledgers: Ledgers) -> None:
@@ -143,8 +142,7 @@ def test_what_was_said_in_december_stays_so(ledgers: Ledgers) -> None:
 def test_whether_the_tally_of_156_is_consistent(ledgers: Ledgers) -> None:
     """123 + 31 + 2 are 156, so it is; the article alone, which has only the 123, is short by 33."""
     with reading(ledgers["both"]) as connection:
-        (question,) = [question for question in QUESTIONS if question.name == "tallies"]
-        by_itself = question.answer(connection, as_of=13)
+        by_itself = question_named("tallies").answer(connection, as_of=13)
     head = (6, "BY", "Straight Arrow News", "2025-11-01", "2025-12-13", 156, 156)
     assert rows(by_itself) == [(*head, 123, 123, "short by 33")]
     assert by_itself.rows[0]["developments"] == [RELEASE]

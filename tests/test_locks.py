@@ -6,7 +6,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -20,9 +19,11 @@ from ledger.book import now
 from ledger.errors import CouldNot
 from ledger.projections import answer_tables
 from ledger.projections.answer_tables import AnswerTables, put_in_place
+from ledger.projections.merges import MERGES
+from ledger.projections.projection import Projection
 from ledger.projections.releases import RELEASES
 from ledger.rebuild import rebuild
-from ledger.store.checkpoints import Checkpoint, read_checkpoint
+from ledger.store.checkpoints import read_filled
 from ledger.store.connect import changing, connect, file_of, reading
 from ledger.store.locks import alone
 
@@ -130,15 +131,20 @@ def test_a_reader_who_does_not_let_go(
     other.dispose()
 
 
-def test_a_reader_who_began_before_tables_were_replaced(postgres_database: str) -> None:
-    """It is told so, and not that there is nothing: what is put in place it cannot see."""
+@pytest.mark.parametrize("replaced", [RELEASES, MERGES])
+def test_a_reader_who_began_before_tables_were_replaced(
+    postgres_database: str, replaced: Projection
+) -> None:
+    """It is told so, whichever tables of those that it reads they are, and not that there is
+    nothing: what is put in place it cannot see."""
     engine, other = connect(postgres_database), connect(postgres_database)
     record_example(engine, "article")
-    rebuild(engine, RELEASES, now)
+    for projection in (RELEASES, MERGES):
+        rebuild(engine, projection, now)
     with reading(other) as connection:
         connection.execute(sa.text("SELECT count(*) FROM events"))
-        put_anew(engine)
-        with pytest.raises(Replaced, match="releases: its tables were replaced"):
+        put_anew(engine, replaced)
+        with pytest.raises(Replaced, match="releases, merges: tables were replaced"):
             ask(connection, RELEASES_ASKED)
     engine.dispose()
     other.dispose()
@@ -153,23 +159,23 @@ def test_a_question_is_asked_again_where_tables_were_replaced(
     book.rebuild()
     tries: list[str] = []
 
-    def read_and_replace(*arguments: Any) -> Checkpoint | None:
-        found = read_checkpoint(*arguments)
+    def read_and_replace(connection: sa.Connection) -> dict[tuple[str, int], int]:
+        found = read_filled(connection)
         if not tries:
             tries.append("replaced")
             put_anew(connect(postgres_database))
         return found
 
-    monkeypatch.setattr("ledger.answers.answer.read_checkpoint", read_and_replace)
+    monkeypatch.setattr("ledger.answers.answer.read_filled", read_and_replace)
 
     assert book.answers.releases().total["low"] == 123
     assert len(tries) == 1
     book.engine.dispose()
 
 
-def put_anew(engine: sa.Engine) -> None:
-    """Replace the tables of releases by others with the same rows, as a rebuild does."""
-    live, side = AnswerTables(RELEASES), AnswerTables(RELEASES, side=True)
+def put_anew(engine: sa.Engine, projection: Projection = RELEASES) -> None:
+    """Replace a projection's tables by others with the same rows, as a rebuild does."""
+    live, side = AnswerTables(projection), AnswerTables(projection, side=True)
     with changing(engine) as connection:
         side.make(connection)
     with changing(engine) as connection:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from recording import page_by_page, record_example, recorded, release
+from recording import asked_for, page_by_page, record_example, recorded, release
 
 from ledger.answers.answer import Answer
 from ledger.answers.people import BACK, DETAINED, FREE, ORDERED, people
@@ -12,7 +12,7 @@ from ledger.book import now
 from ledger.errors import NotFound
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
-from ledger.rebuild import catch_up, rebuild
+from ledger.rebuild import rebuild
 from ledger.store.connect import reading
 from ledger.store.read import read_head
 
@@ -30,9 +30,7 @@ def custody(event: str, stage: str, when: str, **fields: Any) -> str:
 
 def asked(engine: sa.Engine, **question: Any) -> Answer:
     """Catch up and ask."""
-    catch_up(engine, PEOPLE, now)
-    with reading(engine) as connection:
-        return people(connection, **question)
+    return asked_for(engine, "people", **question)
 
 
 def statuses(answer: Answer) -> list[tuple[str | None, str | None, str | None]]:

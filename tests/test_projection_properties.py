@@ -320,7 +320,8 @@ ASKED: dict[str, tuple[dict[str, Any], ...]] = {
     "releases": (
         {}, {"by": "state"}, {"by": "day", "since": "2025-12-01"}, {"state": "BY", "since": "2025"},
         {"state": "Belarus", "since": "2025-12-01", "until": "2025-12-13"},
-        {"stage": "promised"}, {"valid_at": "2025-12-01"},
+        {"stage": "promised"}, {"valid_at": "2025-12-01"}, {"count": "persons", "by": "state"},
+        {"reversals": "net", "by": "day"}, {"count": "persons", "citizenships": "one"},
     ),
     "tallies": ({}, {"state": "BY"}, {"valid_at": "2025-12-14"}),
     "disputes": ({}, {"state": "Belarus"}, {"state": "Wagner"}),

@@ -12,12 +12,13 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recording import record_example
+from recording import question_named, record_example, recorded
 
 from ledger.answers.answer import position_at
 from ledger.answers.coded_events import coded_events
 from ledger.answers.disputes import disputes
 from ledger.answers.exchanges import exchanges
+from ledger.answers.explaining import READS as EXPLAINED
 from ledger.answers.explaining import explain_releases
 from ledger.answers.people import people
 from ledger.answers.releases import releases
@@ -25,10 +26,11 @@ from ledger.answers.sanctions import sanctions
 from ledger.answers.talks import talks
 from ledger.answers.tallies import tallies
 from ledger.book import now
+from ledger.projections.merges import MERGES, merges
 from ledger.projections.projection import metadata
 from ledger.projections.registry import PROJECTIONS
 from ledger.projections.release_totals import Scope, totals_of
-from ledger.projections.releases import RELEASES, release_citizenships, release_merges
+from ledger.projections.releases import RELEASES, release_citizenships
 from ledger.projections.releases import releases as releases_table
 from ledger.rebuild import rebuild
 from ledger.store.connect import connect, reading
@@ -41,6 +43,8 @@ QUESTIONS: tuple[tuple[Ask, dict[str, Any]], ...] = (
     (releases, {"state": "BY"}),
     (releases, {"state": "BY", "by": "day", "since": "2025-01-01", "until": "2025-12-31"}),
     (releases, {"state": "BY", "by": "state"}),
+    (releases, {"state": "BY", "count": "persons", "reversals": "net"}),
+    (explain_releases, {"state": "BY", "reversals": "net"}),
     (explain_releases, {"state": "BY"}),
     (explain_releases, {"state": "BY", "citizenship": "PL"}),
     (tallies, {"state": "BY"}),
@@ -54,15 +58,28 @@ QUESTIONS: tuple[tuple[Ask, dict[str, Any]], ...] = (
     ),
 )
 
+MERGED = (
+    "- {kind: PersonIdentified, person: p-6j9b, name: A. Name,"
+    " provenance: {publisher: A, locator: p 1}}\n"
+) + "".join(
+    f"- {{kind: {kind}, {what}: {one}, same_as: {other}, reason: x}}\n"
+    for kind, what, one, other in (
+        ("DevelopmentsMerged", "development", "by-release-2025-12-13", "by-release-2025-06-21"),
+        ("DevelopmentsMerged", "development", "by-us-talks-2025-12-13", "by-us-talks-2025-09-11"),
+        ("PersonsMerged", "person", "p-2c6r", "p-6j9b"),
+    )
+)
+
 
 @pytest.fixture(scope="module")
 def filled(sqlite_template: Any, tmp_path_factory: pytest.TempPathFactory) -> sa.Engine:
-    """A SQLite ledger with both examples and every answer table."""
+    """A SQLite ledger with both examples, some of it merged, and every answer table."""
     path = tmp_path_factory.mktemp("plans") / "ledger.db"
     path.write_bytes(sqlite_template.read_bytes())
     engine = connect(str(path))
     record_example(engine, "article")
     record_example(engine, "wider")
+    recorded(engine, MERGED)
     for projection in PROJECTIONS:
         rebuild(engine, projection, now)
     return engine
@@ -105,10 +122,35 @@ def test_searches_by_an_index(
     assert any(step.startswith("SEARCH") and "INDEX" in step for step in plan)
 
 
+@pytest.mark.parametrize("as_of", [None, 13])
+def test_no_merge_of_others_is_read(filled: sa.Engine, as_of: int | None) -> None:
+    """A question about a state looks up its own developments and persons among what is merged, and
+    about a development that one; where none is merged, once."""
+    for ask, question in QUESTIONS:
+        plan = plan_of(filled, ask, **question, as_of=as_of)
+        looked_up = [step for step in plan if " merges " in step or " person_merges " in step]
+        assert looked_up, ask
+        assert all(step.startswith("SEARCH") and "_by_" in step for step in looked_up)
+    alone = plan_of(filled, talks, development="by-us-talks-2025-06-21", as_of=as_of)
+    assert sum(" merges " in step for step in alone) == 1
+
+
+@pytest.mark.parametrize(("ask", "question"), QUESTIONS)
+def test_a_question_names_all_that_it_reads(
+    filled: sa.Engine, ask: Ask, question: dict[str, Any]
+) -> None:
+    """Every answer table in the plans is one of a projection that the question names."""
+    words = {word for step in plan_of(filled, ask, **question) for word in step.split()}
+    named = EXPLAINED if ask is explain_releases else question_named(ask.__name__).projections
+    own = {table.name for projection in named for table in projection.tables}
+    assert own & words
+    assert words & {*metadata.tables} <= own
+
+
 def test_a_scan_is_seen(filled: sa.Engine) -> None:
     """A question about all states scans a table, which the test before would see."""
     plan = plan_of(filled, people)
-    assert scanned(plan) == ["SCAN people USING COVERING INDEX people_by_holder"]
+    assert "SCAN people USING COVERING INDEX people_by_holder" in scanned(plan)
 
 
 def test_a_time_is_found_by_position(filled: sa.Engine) -> None:
@@ -133,6 +175,7 @@ def test_indexes_are_made(filled: sa.Engine) -> None:
 
 # One state against all of them.
 
+FILLED = (*RELEASES.tables, *MERGES.tables)
 STATES, STREAMS = ("AA", "BB", "CC"), ("a", "b", "c", "d", "e", "f")
 NUMBER = st.one_of(st.none(), st.integers(0, 3))
 DAY = st.sampled_from([None, "2025-01-01", "2025-01-02", "2025-01-03"])
@@ -141,7 +184,8 @@ SPAN = st.tuples(st.integers(1, 4), st.sampled_from([None, 3, 5]))
 RELEASE = st.tuples(
     SPAN, st.sampled_from(STATES), DAY, DAY, st.integers(0, 2), NUMBER, NUMBER, st.booleans()
 )
-CELL = st.tuples(SPAN, st.sampled_from(["PL", "UA"]), st.integers(0, 2), NUMBER)
+CELL = st.tuples(SPAN, st.sampled_from(["PL", "UA"]), st.integers(0, 2), NUMBER,
+                 st.integers(0, 2))
 WORLDS = st.fixed_dictionaries({
     "releases": st.dictionaries(st.sampled_from(STREAMS), RELEASE, min_size=1),
     "cells": st.dictionaries(st.sampled_from(STREAMS), CELL),
@@ -155,13 +199,13 @@ WORLDS = st.fixed_dictionaries({
 def tables() -> sa.Engine:
     """The answer tables of releases, in memory."""
     engine = sa.create_engine("sqlite://")
-    RELEASES.tables[0].metadata.create_all(engine, RELEASES.tables)
+    metadata.create_all(engine, FILLED)
     return engine
 
 
 def fill(connection: sa.Connection, world: dict[str, Any]) -> None:
     """Put a world into the tables in place of what is there."""
-    for table in RELEASES.tables:
+    for table in FILLED:
         connection.execute(sa.delete(table))
     for stream, (span, by, first, last, low, high, other, odd) in world["releases"].items():
         connection.execute(sa.insert(releases_table).values(
@@ -169,14 +213,14 @@ def fill(connection: sa.Connection, world: dict[str, Any]) -> None:
             released_by=by, valid_from=first, valid_until=last, low=low, high=high,
             other_high=other, disputed=odd, positions="1" if odd else "", reports=1,
         ))
-    for stream, (span, code, low, high) in world["cells"].items():
+    for stream, (span, code, low, high, several) in world["cells"].items():
         connection.execute(sa.insert(release_citizenships).values(
             stream=stream, stage="done", position_from=span[0], position_until=span[1],
-            citizenship=code, low=low, high=high,
+            citizenship=code, low=low, high=high, several=several,
         ))
     for (stream, other), span in world["merges"].items():
         for one, same_as in {(stream, other), (other, stream)}:  # also a merge with itself
-            connection.execute(sa.insert(release_merges).values(
+            connection.execute(sa.insert(merges).values(
                 stream=stream, development=one, same_as=same_as,
                 position_from=span[0], position_until=span[1],
             ))

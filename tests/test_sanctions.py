@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from recording import SOURCE, page_by_page, record_example, recorded
+from recording import SOURCE, asked_for, page_by_page, record_example, recorded
 
 from ledger.answers.answer import Answer
 from ledger.answers.sanctions import sanctions
@@ -13,7 +13,7 @@ from ledger.errors import BadValue, NotFound
 from ledger.projections.courses import EVER, ORDER, Step, further, standing
 from ledger.projections.sanctions import SANCTIONS
 from ledger.projections.sanctions import sanctions as table
-from ledger.rebuild import catch_up, rebuild
+from ledger.rebuild import rebuild
 from ledger.store.connect import reading
 from ledger.store.read import read_head
 
@@ -32,9 +32,7 @@ def sanction(stream: str = "us-by", **fields: Any) -> str:
 
 def asked(engine: sa.Engine, **question: Any) -> Answer:
     """Catch up and ask."""
-    catch_up(engine, SANCTIONS, now)
-    with reading(engine) as connection:
-        return sanctions(connection, **question)
+    return asked_for(engine, "sanctions", **question)
 
 
 def stages(answer: Answer) -> list[tuple[str, str | None, str | None]]:

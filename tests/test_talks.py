@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from recording import SOURCE, page_by_page, record_example, recorded
+from recording import SOURCE, asked_for, page_by_page, record_example, recorded
 
 from ledger.answers.answer import Answer
 from ledger.answers.talks import talks
 from ledger.book import now
 from ledger.errors import NotFound
 from ledger.projections.talks import TALKS
-from ledger.rebuild import catch_up, rebuild
+from ledger.rebuild import rebuild
 from ledger.store.connect import reading
 
 
@@ -24,9 +24,7 @@ def talk(stream: str = "talks", **fields: Any) -> str:
 
 def asked(engine: sa.Engine, **question: Any) -> Answer:
     """Catch up and ask."""
-    catch_up(engine, TALKS, now)
-    with reading(engine) as connection:
-        return talks(connection, **question)
+    return asked_for(engine, "talks", **question)
 
 
 def days(answer: Answer) -> list[tuple[str | None, str | None]]:
@@ -44,7 +42,7 @@ def test_the_shipped_record_has_three_talks(engine: sa.Engine) -> None:
     assert days(answer) == [
         ("2025-06-21", "2025-06-21"), ("2025-09-11", "2025-09-11"), ("2025-12-12", "2025-12-13"),
     ]
-    assert {name: answer.rows[2][name] for name in answer.columns} == {
+    assert {name: answer.rows[2][name] for name in answer.shown} == {
         "development": "development/by-us-talks-2025-12-13", "parties": "BY, US",
         "from": "2025-12-12", "until": "2025-12-13", "form": "visit", "place": "BY",
         "stage": "done", "reports": 2,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from recording import record_example, recorded, release
+from recording import asked_for, record_example, recorded, release
 from test_rebuild import live, naive
 
 from ledger.answers.answer import Answer
@@ -34,10 +34,7 @@ def tally(stream: str = "by-total", **fields: Any) -> str:
 
 def asked(engine: sa.Engine, **question: Any) -> Answer:
     """Catch up with what was recorded and ask."""
-    for projection in (RELEASES, TALLIES):
-        catch_up(engine, projection, now)
-    with reading(engine) as connection:
-        return tallies(connection, **question)
+    return asked_for(engine, "tallies", **question)
 
 
 def verdicts(answer: Answer) -> dict[int, str]:

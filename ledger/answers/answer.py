@@ -18,7 +18,7 @@ from ledger.errors import BadValue, CouldNot, NoStream, NotFound
 from ledger.projections.answer_tables import hold
 from ledger.projections.projection import Projection
 from ledger.store.append import format_time
-from ledger.store.checkpoints import read_checkpoint
+from ledger.store.checkpoints import read_filled
 from ledger.store.read import read_head
 from ledger.values.country import read_country
 from ledger.values.day import read_day
@@ -26,6 +26,9 @@ from ledger.values.day import read_day
 Row = dict[str, Any]
 AsOf = int | str | date | datetime | None
 """A position, a time (ISO, UTC) up to which events were recorded, or None: all of them."""
+
+SAME_AS = {"development": "same_as", "to": "to_same_as", "person": "same_as"}
+"""Columns that name something, each with the one for what else it is called: what is merged."""
 
 _RECORDED_AT = sa.select(tables.events.c.recorded_at).where(
     tables.events.c.position == sa.bindparam("position")
@@ -60,6 +63,11 @@ class Answer:
     stalls: Sequence[str] = ()
     """Which of its projections stopped at an event that they cannot apply, where and why."""
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The columns of a table for people: a cell with a name has the other names, too."""
+        return tuple(name for name in self.columns if name not in SAME_AS.values())
+
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)
 
@@ -87,24 +95,38 @@ class Answer:
 class Replaced(CouldNot):
     """A rebuild put new tables in place, which this transaction on PostgreSQL cannot see yet."""
 
-    def __init__(self, projection: str) -> None:
-        why = "its tables were replaced since the transaction began; ask again in a new one"
-        super().__init__(f"answer from {projection}", why)
+    def __init__(self, projections: str) -> None:
+        why = "tables were replaced since the transaction began; ask again in a new one"
+        super().__init__(f"answer from {projections}", why)
 
 
-def behind(connection: sa.Connection, projection: Projection) -> int:
-    """Return how many events were recorded since the projection's tables were filled.
+def taken_in(connection: sa.Connection, projections: Sequence[Projection]) -> list[int]:
+    """Return the last position that the tables of each projection hold.
 
-    Until the transaction ends, nobody replaces them. Raises NotFound where this version of the
+    Until the transaction ends, nobody replaces them. Raises NotFound where this version of a
     projection was never built, Replaced where a rebuild was faster.
     """
-    checkpoint = read_checkpoint(connection, projection.name, projection.version)
-    if checkpoint is None:
-        hint = f"`ledger projections rebuild {projection.name}` builds it"
-        raise NotFound(f"the answer table of {projection.name}", hint)
-    if not hold(connection, projection):
-        raise Replaced(projection.name)
-    return read_head(connection).size - checkpoint.position
+    known = read_filled(connection)
+    for projection in projections:
+        if (projection.name, projection.version) not in known:
+            hint = f"`ledger projections rebuild {projection.name}` builds it"
+            raise NotFound(f"the answer table of {projection.name}", hint)
+    if not hold(connection, projections):
+        raise Replaced(", ".join(projection.name for projection in projections))
+    return [known[projection.name, projection.version] for projection in projections]
+
+
+def reached(
+    connection: sa.Connection, projections: Sequence[Projection], as_of: int | None
+) -> int | None:
+    """Return the position that an answer from several projections speaks of: one that all hold.
+
+    None: the last one, where they all stand. Raises what `taken_in` does.
+    """
+    filled = taken_in(connection, projections)
+    if as_of is None and len({*filled}) == 1:
+        return None
+    return min(filled if as_of is None else [as_of, *filled])
 
 
 def position_at(connection: sa.Connection, as_of: AsOf) -> int | None:

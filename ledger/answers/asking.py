@@ -17,10 +17,10 @@ from ledger.answers.answer import (
     Answer,
     AsOf,
     Replaced,
-    behind,
     first_day,
     last_day,
     position_at,
+    taken_in,
 )
 from ledger.answers.registry import Question
 from ledger.errors import BadValue, CouldNot
@@ -87,28 +87,24 @@ def checked(
     projection was never built; CouldNot where one has not taken in the position.
     """
     if state is not None and party is not None and not is_country(state):
-        most_behind(connection, projections)  # holds the tables that are looked into
+        taken_in(connection, projections)  # holds the tables that are looked into
         _check_party(connection, party, state)
     for last in (until, valid_at):
         _check_days(since, last)
     position = position_at(connection, as_of)
     if position is not None:
-        for projection in projections:
-            check_taken_in(connection, projection, position)
+        check_taken_in(connection, projections, position)
     return position
-
-
-def most_behind(connection: sa.Connection, projections: Sequence[Projection]) -> int:
-    """Return how many events were recorded since the one that is furthest behind was filled."""
-    return max(behind(connection, projection) for projection in projections)
 
 
 def lag(
     connection: sa.Connection, projections: Sequence[Projection], as_of: int | None = None
 ) -> Lag:
     """Return what the projections' tables have not taken in; nothing where a position is asked for,
-    since there is no answer before they have. Raises what `behind` does."""
-    events = 0 if as_of is not None else most_behind(connection, projections)
+    since there is no answer before they have. Raises what `taken_in` does."""
+    events = 0
+    if as_of is None:
+        events = read_head(connection).size - min(taken_in(connection, projections))
     stalls = []
     for projection in projections if events else ():
         point = read_checkpoint(connection, projection.name, projection.version)
@@ -118,15 +114,17 @@ def lag(
     return Lag(events, stalls)
 
 
-def check_taken_in(connection: sa.Connection, projection: Projection, position: int) -> None:
-    """Raise CouldNot where the projection's tables do not hold that position yet."""
-    taken_in = read_head(connection).size - behind(connection, projection)
-    if position > taken_in:
-        why = (
-            f"{projection.name} has taken in {taken_in:,} events so far; "
-            f"`ledger projections catch-up {projection.name}` takes in the others"
-        )
-        raise CouldNot(f"answer as of position {position:,}", why)
+def check_taken_in(
+    connection: sa.Connection, projections: Sequence[Projection], position: int
+) -> None:
+    """Raise CouldNot where the tables of one of the projections do not hold that position yet."""
+    for projection, last in zip(projections, taken_in(connection, projections), strict=True):
+        if position > last:
+            why = (
+                f"{projection.name} has taken in {last:,} events so far; "
+                f"`ledger projections catch-up {projection.name}` takes in the others"
+            )
+            raise CouldNot(f"answer as of position {position:,}", why)
 
 
 def _check_party(connection: sa.Connection, party: sa.Column[Any], state: str) -> None:

@@ -66,7 +66,7 @@ def changes(connection: sa.Connection, start: int, end: int) -> list[Change]:
         raise BadValue(f"from {start} to {end}", "the earlier position first")
     found: list[Change] = []
     for projection in built(connection):
-        check_taken_in(connection, projection, end)
+        check_taken_in(connection, [projection], end)
         for table in projection.tables:
             found += _changes(connection, projection, table, start, end)
     return found

@@ -4,38 +4,66 @@ Takes the question's parameters; hands on an Answer with bounds. Reads answer ta
 event.
 """
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from ledger.answers.answer import (
     Answer,
     AsOf,
-    behind,
+    Row,
     first_day,
     given,
     last_day,
     position_at,
+    reached,
     stream_name,
 )
+from ledger.answers.merged import Groups, Span, alike, days_of, groups_of, whole
 from ledger.errors import BadValue
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
 from ledger.projections.coded_events import CODED_EVENTS
 from ledger.projections.coded_events import coded_events as table
+from ledger.projections.merges import MERGES
 from ledger.projections.projection import standing_at
+from ledger.store.read import among
 
 PLACE = ("dataset", "month", "source", "target", "code")
+NUMBERS = ("low", "high", "developments", "reports")
 
 COUNTING = (
     "developments, not reports: rows of one data set on one development count once; "
     "one that may lie in several months counts as at least 0 and at most 1 in each; "
-    "one between several actors counts under each pair"
+    "one between several actors counts under each pair; "
+    "merged developments count as one, at most where all of them have rows, "
+    "and where they contradict each other as at least 0 and at most 1 where any has"
 )
 ASSUMPTIONS = (
     "the root of a code is its first two digits; a code of letters is its own root",
-    "developments are counted one by one, also where they are merged",
+    "developments that nobody merged are different ones",
 )
+
+
+class Counted(NamedTuple):
+    """What a development, or a group of them, counts as in one place."""
+
+    place: tuple[str, ...]
+    low: int
+    high: int
+    reports: int
+    days: Span
+
+    def between(self, days: Span) -> tuple[int, ...]:
+        """Return the numbers that it adds between two days; nothing where it is not there."""
+        (first, last), (since, until) = self.days, days
+        outside = (since and last and last < since) or (until and first and first > until)
+        if outside or not self.high:
+            return (0,) * len(NUMBERS)
+        begins = since is None or (first is not None and first >= since)
+        ends = until is None or (last is not None and last <= until)
+        return self.low if begins and ends else 0, self.high, 1, self.reports
 
 
 @no_collections()
@@ -52,38 +80,41 @@ def coded_events(
     """Return how many coded events there are, at least and at most, by month, actors and code root.
 
     `since` and `until` are days (EDTF), both included; what only may lie between them counts for
-    the high bound. `development` (its stream, or the short name) counts that one alone.
+    the high bound. `development` (its stream, or the short name) counts that one alone,
+    with what it is merged with.
     Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     if stage not in STAGES:
         raise BadValue(stage, "one of " + ", ".join(STAGES))
-    behind(connection, CODED_EVENTS)
+    asked = position_at(connection, as_of)
+    at = reached(connection, (CODED_EVENTS, MERGES), asked)
     end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
     scope = given(
         since=first_day(since),
         until=end,
         stage=stage,
         development=stream_name(connection, development),
-        as_of=position_at(connection, as_of),
+        as_of=asked,
     )
-    query = _counted(scope.get("since"), end).where(
-        standing_at(table, scope.get("as_of")), table.c.stage == stage
-    )
-    if "development" in scope:
-        query = query.where(table.c.stream == scope["development"])
+    days = scope.get("since"), end
+    stream = scope.get("development")
+    groups = groups_of(connection, stream, at)
+    stands = standing_at(table, at) & (table.c.stage == stage)
+    query = _counted(days).where(stands)
+    if stream is not None:
+        query = query.where(table.c.stream.in_(whole(groups, stream)))
+    rows = [_row(row) for row in connection.execute(query).mappings()]
+    if groups:
+        members = sa.select(table).where(stands, among(connection, table.c.stream, [*groups]))
+        rows = _corrected(rows, connection.execute(members).all(), groups, days)
     return Answer(
-        CODED_EVENTS.question,
-        (*PLACE, "low", "high", "developments", "reports"),
-        [_row(row) for row in connection.execute(query).mappings()],
-        scope,
-        COUNTING,
-        ASSUMPTIONS,
+        CODED_EVENTS.question, (*PLACE, *NUMBERS), rows, scope, COUNTING, ASSUMPTIONS
     )
 
 
-def _counted(since: str | None, until: str | None) -> sa.Select[Any]:
-    """Return the sums per place, of what may lie between the days, both included."""
-    c = table.c
+def _counted(days: Span) -> sa.Select[Any]:
+    """Return the sums per place, of what may lie between the days, each development by itself."""
+    c, (since, until) = table.c, days
     place = [c[name] for name in PLACE]
     surely: sa.ColumnElement[bool] = sa.true()
     perhaps: list[sa.ColumnElement[bool]] = []
@@ -107,6 +138,45 @@ def _counted(since: str | None, until: str | None) -> sa.Select[Any]:
     )
 
 
-def _row(row: Any) -> dict[str, Any]:
-    numbers = ("low", "high", "developments", "reports")
-    return {**{name: row[name] for name in PLACE}, **{name: int(row[name]) for name in numbers}}
+def _corrected(rows: list[Row], members: Sequence[Any], groups: Groups, days: Span) -> list[Row]:
+    """Return the rows with each group counted as one, and no more by each of its members."""
+    counted = {tuple(row[name] for name in PLACE): [row[name] for name in NUMBERS] for row in rows}
+    changes = [(-1, one) for one in map(_alone, members)]
+    for same in alike(members, lambda row: (whole(groups, row.stream), row.dataset)).values():
+        changes += [(1, one) for one in _united(same)]
+    for sign, one in changes:
+        numbers = counted.setdefault(one.place, [0] * len(NUMBERS))
+        more = one.between(days)
+        numbers[:] = [number + sign * each for number, each in zip(numbers, more, strict=True)]
+    found = [dict(zip((*PLACE, *NUMBERS), (*place, *counted[place]), strict=True))
+             for place in sorted(counted)]
+    return [row for row in found if row["developments"]]
+
+
+def _alone(row: Any) -> Counted:
+    place = tuple(getattr(row, name) for name in PLACE)
+    return Counted(place, row.low, row.high, row.reports, (row.valid_from, row.valid_until))
+
+
+def _united(rows: Sequence[Any]) -> Iterator[Counted]:
+    """Yield what the developments of one group, that a data set has, count as together.
+
+    Where one has no row it counts as 0. If in any place one is surely that another is not, only one
+    of them may be right, in all places.
+    """
+    of = len({row.stream for row in rows})
+    places = alike(map(_alone, rows), lambda one: one.place)
+    lows, highs = {}, {}
+    for place, said in places.items():
+        absent = [0] * (len(said) < of)
+        lows[place] = [one.low for one in said] + absent
+        highs[place] = [one.high for one in said] + absent
+    clash = any(max(lows[place]) > min(highs[place]) for place in places)
+    low, high = (min, max) if clash else (max, min)
+    for place, said in places.items():
+        reports, days = sum(one.reports for one in said), days_of([one.days for one in said])
+        yield Counted(place, low(lows[place]), high(highs[place]), reports, days)
+
+
+def _row(row: Any) -> Row:
+    return {**{name: row[name] for name in PLACE}, **{name: int(row[name]) for name in NUMBERS}}

@@ -4,6 +4,7 @@ Takes the question's parameters; hands on an Answer with a row for each developm
 dispute. Reads answer tables only, never an event.
 """
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,23 +13,26 @@ from ledger.answers.answer import (
     Answer,
     AsOf,
     Row,
-    behind,
     given,
     last_day,
     position_at,
+    reached,
     read_positions,
     state_code,
     stream_name,
 )
+from ledger.answers.merged import Asked, Groups, alike, groups_of, others, positions_of, whole
 from ledger.folding import no_collections
-from ledger.projections.disputes import DISPUTES, dispute_parties
+from ledger.projections.disputes import ABOUT, DISPUTES, dispute_parties
 from ledger.projections.disputes import disputes as table
+from ledger.projections.merges import MERGES
 from ledger.projections.projection import standing_at
+from ledger.store.read import among
 
 COUNTING = (
     "live reports of one type and stage are compared with each other; "
-    "positions are those of the reports that cannot all hold; what merged developments "
-    "contradict each other in is told by the answer that adds them up"
+    "positions are those of the reports that cannot all hold; merged developments are one row, and "
+    "what they contradict each other in is told by the answer that adds them up"
 )
 ASSUMPTIONS = ("a person has one citizenship unless a report names more for that person",)
 
@@ -45,22 +49,25 @@ def disputes(
     """Return each development and stage in dispute, what about, and the positions that disagree.
 
     With `state`, only where a report says that this state or organisation did it or took part; with
-    `development` (its stream, or the short name), that one alone.
+    `development` (its stream, or the short name), that one alone, with what it is merged with.
     A contradiction belongs to the record and not to a day: `valid_at` is checked and changes
     nothing.
     Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     last_day(valid_at)
-    behind(connection, DISPUTES)
+    asked = position_at(connection, as_of)
+    at = reached(connection, (DISPUTES, MERGES), asked)
     scope = given(
-        state=state_code(state),
-        development=stream_name(connection, development),
-        as_of=position_at(connection, as_of),
+        state=state_code(state), development=stream_name(connection, development), as_of=asked
     )
-    found = connection.execute(_query(scope)).all()
+    groups = groups_of(connection, _asked_about(scope, at), at)
+    found: Sequence[Any] = connection.execute(_query(scope, at)).all()
+    if groups:
+        lone = [row for row in found if row.stream not in groups]
+        found = sorted([*lone, *_united(connection, groups, scope.get("state"), at)])
     return Answer(
         DISPUTES.question,
-        ("development", "type", "stage", "about", "positions"),
+        ("development", "type", "stage", "about", "positions", "same_as"),
         [
             {
                 "development": stream,
@@ -68,6 +75,7 @@ def disputes(
                 "stage": stage,
                 "about": about,
                 "positions": positions,
+                "same_as": others(groups, stream),
             }
             for (stream, type, stage, about, _), positions
             in zip(found, read_positions([row[-1] for row in found]), strict=True)
@@ -78,12 +86,29 @@ def disputes(
     )
 
 
-def _query(scope: Row) -> sa.Select[Any]:
+def _asked_about(scope: Row, as_of: int | None) -> Asked:
+    """Return the streams whose groups may count; None: all."""
+    if "development" in scope:
+        return str(scope["development"])
+    theirs = dispute_parties.c
+    if "state" not in scope:
+        return None
+    return sa.select(theirs.stream).where(
+        theirs.party == scope["state"], standing_at(dispute_parties, as_of)
+    )
+
+
+def _standing(as_of: int | None) -> sa.Select[Any]:
+    c = table.c
+    query = sa.select(c.stream, c.type, c.stage, c.about, c.positions)
+    return query.where(standing_at(table, as_of))
+
+
+def _query(scope: Row, as_of: int | None) -> sa.Select[Any]:
     """Return the disputes by development, type and stage: from the rows of a party, in their order.
     """
-    c, theirs, as_of = table.c, dispute_parties.c, scope.get("as_of")
-    query = sa.select(c.stream, c.type, c.stage, c.about, c.positions)
-    query = query.where(standing_at(table, as_of))
+    c, theirs = table.c, dispute_parties.c
+    query = _standing(as_of)
     if "development" in scope:
         query = query.where(c.stream == scope["development"])
     if "state" not in scope:
@@ -94,3 +119,30 @@ def _query(scope: Row) -> sa.Select[Any]:
         .where(theirs.party == scope["state"], standing_at(dispute_parties, as_of))
         .order_by(theirs.stream, theirs.type, theirs.stage)
     )
+
+
+def _united(
+    connection: sa.Connection, groups: Groups, party: str | None, as_of: int | None
+) -> Iterator[tuple[str, ...]]:
+    """Yield the disputes of each group of one type and stage; with a party, those that are its."""
+    theirs = dispute_parties.c
+    members = among(connection, table.c.stream, [*groups])
+    rows = connection.execute(_standing(as_of).where(members)).all()
+    of_party = sa.select(theirs.stream, theirs.type, theirs.stage).where(
+        standing_at(dispute_parties, as_of), among(connection, theirs.stream, [*groups]),
+        theirs.party == party,
+    )
+
+    def key(row: Any) -> tuple[tuple[str, ...], str, str]:
+        return whole(groups, row.stream), row.type, row.stage
+
+    wanted = None if party is None else {key(row) for row in connection.execute(of_party)}
+    for place, same in alike(rows, key).items():
+        if wanted is None or place in wanted:
+            about = {word for row in same for word in row.about.split(", ")}
+            yield (
+                min(row.stream for row in same),
+                *place[1:],
+                ", ".join(word for word in ABOUT if word in about),
+                positions_of(row.positions for row in same),
+            )

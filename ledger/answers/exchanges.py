@@ -5,7 +5,6 @@ far each end went by that day.
 """
 
 from collections.abc import Iterable
-from itertools import groupby
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,26 +13,31 @@ from ledger.answers.answer import (
     Answer,
     AsOf,
     Row,
-    behind,
     given,
     last_day,
     position_at,
+    reached,
     stream_name,
 )
+from ledger.answers.merged import alike, groups_of, whole
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER, ORDER, agreed, further, standing
 from ledger.projections.exchanges import EXCHANGES, exchange_stages
 from ledger.projections.exchanges import exchanges as table
+from ledger.projections.merges import MERGES
 from ledger.projections.projection import standing_at
+from ledger.store.read import among
 
 COUNTING = (
     "one row for each pair of developments, the way round it is said, and kind of link, whether it "
     "is said or denied; a publisher counts once; `stage` and `to_stage` are the furthest that "
     "either end went; "
-    "merged developments are listed one by one"
+    "merged developments are one"
 )
 
-Ends = dict[str, str | None]
+End = tuple[str, ...]
+"""A development, by all of its names."""
+Link = tuple[End, str, End]
 
 
 @no_collections()
@@ -47,19 +51,25 @@ def exchanges(
     """Return which development is linked to which, who says so, and who denies it.
 
     `valid_at` (EDTF; its end) is the day by which the stages count; `development` (its stream, or
-    the short name) keeps the links that it is an end of.
+    the short name) keeps the links that it, or what it is merged with, is an end of.
     Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
-    behind(connection, EXCHANGES)
-    at, day = position_at(connection, as_of), last_day(valid_at)
+    asked, day = position_at(connection, as_of), last_day(valid_at)
+    at = reached(connection, (EXCHANGES, MERGES), asked)
     stream = stream_name(connection, development)
     stands = standing_at(table, at)
+    groups = groups_of(connection, stream, at)
     if stream is not None:
-        stands = ((table.c.stream == stream) | (table.c.other == stream)) & stands
-    found = connection.execute(sa.select(table).where(stands)).all()
-    links = sorted(found, key=lambda row: (*_link(row), row.position))
-    ends = _stages(connection, stands, at, day or EVER)
-    rows = [_row(key, list(same), ends) for key, same in groupby(links, key=_link)]
+        names = whole(groups, stream)
+        stands = (table.c.stream.in_(names) | table.c.other.in_(names)) & stands
+        groups = groups_of(connection, _linked(stands), at)
+    found = connection.execute(sa.select(table).where(stands).order_by(table.c.position))
+    links = alike(
+        found, lambda row: (whole(groups, row.stream), row.link, whole(groups, row.other))
+    )
+    stages = _stages(connection, _linked(stands), links, at, day or EVER)
+    rows = [_row(ends, same, stages) for ends, same in links.items()]
+    rows.sort(key=lambda row: (row["development"], row["link"], row["to"]))
     disputes = [
         {"development": row["development"], "positions": row["positions"]}
         for row in rows
@@ -67,45 +77,60 @@ def exchanges(
     ]
     return Answer(
         EXCHANGES.question,
-        ("development", "stage", "link", "to", "to_stage", "said_by", "denied_by", "positions"),
+        ("development", "stage", "link", "to", "to_stage", "said_by", "denied_by", "positions",
+         "same_as", "to_same_as"),
         rows,
-        given(development=stream, valid_at=day, as_of=at),
+        given(development=stream, valid_at=day, as_of=asked),
         COUNTING,
         disputes=disputes,
     )
 
 
-def _link(row: Any) -> tuple[str, str, str]:
-    return row.stream, row.link, row.other
+def _linked(links: sa.ColumnElement[bool]) -> sa.CompoundSelect[Any]:
+    """Return the developments that are an end of the links."""
+    return sa.select(table.c.stream).where(links).union(sa.select(table.c.other).where(links))
 
 
 def _stages(
-    connection: sa.Connection, links: sa.ColumnElement[bool], as_of: int | None, day: str
-) -> Ends:
-    """Return how far each end of these links went by the day."""
-    linked = sa.select(table.c.stream).where(links).union(sa.select(table.c.other).where(links))
+    connection: sa.Connection,
+    linked: sa.CompoundSelect[Any],
+    links: Iterable[Link],
+    as_of: int | None,
+    day: str,
+) -> dict[End, str | None]:
+    """Return how far each end of the links went by the day; one of several names is one place."""
     c = exchange_stages.c
     query = sa.select(
         c.stream, c.stage, sa.func.coalesce(c.valid_from, ""),
         sa.func.coalesce(c.valid_until, EVER),
-    ).where(standing_at(exchange_stages, as_of), c.stream.in_(linked))
-    steps: dict[str, list[tuple[str, str, str, str]]] = {}
-    for end, *step in connection.execute(query):
-        steps.setdefault(end, []).append((end, *step))
-    return {end: standing(agreed(of), day, further, ORDER).state for end, of in steps.items()}
+    ).where(standing_at(exchange_stages, as_of))
+    found = connection.execute(query.where(c.stream.in_(linked))).all()
+    several = {end for one, _, other in links for end in (one, other) if len(end) > 1}
+    end_of = {name: end for end in several for name in end}
+    if end_of:
+        members = connection.execute(query.where(among(connection, c.stream, [*end_of])))
+        found = [*members, *(row for row in found if row.stream not in end_of)]
+    steps = alike(found, lambda row: end_of.get(row.stream, (row.stream,)))
+    return {
+        end: standing(agreed((end, *step) for _, *step in of), day, further, ORDER).state
+        for end, of in steps.items()
+    }
 
 
-def _row(key: tuple[str, str, str], same: list[Any], ends: Ends) -> Row:
-    development, link, to = key
+def _row(link: Link, same: list[Any], stages: dict[End, str | None]) -> Row:
+    one, kind, other = link
+    development, to = min(row.stream for row in same), min(row.other for row in same)
     return {
         "development": development,
-        "stage": ends.get(development),
-        "link": link,
+        "stage": stages.get(one),
+        "link": kind,
         "to": to,
-        "to_stage": ends.get(to),
+        "to_stage": stages.get(other),
         "said_by": _publishers(row for row in same if not row.denied),
         "denied_by": _publishers(row for row in same if row.denied),
         "positions": [row.position for row in same],
+        "same_as": [name for name in one if name != development],
+        "to_same_as": [name for name in other if name != to],
     }
 
 

@@ -5,13 +5,21 @@ contributes, a page at a time. Answer tables say which developments count and ho
 only for those of the page the events are read, which say by which reports.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from ledger.answers.answer import AsOf, behind, first_day, last_day, state_code
+from ledger.answers.answer import (
+    AsOf,
+    first_day,
+    last_day,
+    state_code,
+    stream_name,
+    taken_in,
+)
 from ledger.answers.asking import checked
+from ledger.answers.releases import COUNTS, check_choice, rule_of
 from ledger.bounds.bounding import bound
 from ledger.bounds.claims import Bounds
 from ledger.developments import Report, fold
@@ -19,13 +27,16 @@ from ledger.errors import BadValue
 from ledger.events import RecordedEvent
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
+from ledger.projections.merges import MERGES
+from ledger.projections.release_list import UNDONE, Rule
 from ledger.projections.release_parts import Page, Share, page_of
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES, claim, state_of
 from ledger.projections.releases import releases as releases_table
-from ledger.store.read import read_head, read_streams
+from ledger.store.read import read_streams
 from ledger.values.country import read_country
 
+READS = (RELEASES, MERGES)
 PAGE = 20
 """Releases that people are shown at once."""
 MOST = 1_000_000
@@ -46,6 +57,8 @@ class Evidence:
     low: int
     high: int | None
     disagrees: bool
+    stage: str
+    """`reversed`: it says what was undone, which is taken off where the rule is net."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +103,11 @@ def explain_releases(
     since: str | None = None,
     until: str | None = None,
     stage: str = "done",
+    development: str | None = None,
+    reversals: str = "gross",
+    citizenships: str = "each",
     as_of: AsOf = None,
+    valid_at: str | None = None,
     limit: int | None = None,
     after: str | None = None,
 ) -> Explanation:
@@ -98,33 +115,36 @@ def explain_releases(
 
     Without a citizenship the number is the total. Whatever adds most to the low bound comes first,
     then whatever adds most to the high one; without a `limit` all of them. `after` is the name of a
-    development: the page begins behind its release. Costs what adding up the number does, and 40
+    development: the page begins behind its release. The others are parameters of that answer, which
+    says by itself how it comes to persons. Costs what adding up the number does, and 40
     microseconds for each report on the page. Raises what `checked` raises, and BadValue for a limit
     that is none and for a development that adds nothing to the number.
     """
     if limit is not None and not (type(limit) is int and 1 <= limit <= MOST):
         raise BadValue(limit, f"a number from 1 to {MOST:,}")
-    if stage not in STAGES:
-        raise BadValue(stage, "one of " + ", ".join(STAGES))
+    check_choice(stage, STAGES)
+    rule = rule_of(COUNTS[0], reversals, citizenships, stage)
     code = None if citizenship is None else read_country(citizenship).code
     party = releases_table.c.released_by
     position = checked(
-        connection, [RELEASES], party, state=state, since=since, until=until, as_of=as_of
+        connection, READS, party,
+        state=state, since=since, until=until, valid_at=valid_at, as_of=as_of,
     )
     if position is None:  # what the tables hold, and not a report that they have not taken in
-        position = read_head(connection).size - behind(connection, RELEASES)
-    scope = Scope(state_code(state), first_day(since), last_day(until), stage, position)
+        position = min(taken_in(connection, READS))
+    end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
+    named = stream_name(connection, development)
+    scope = Scope(state_code(state), first_day(since), end, stage, position, named)
     stream = None if after is None else f"development/{after.removeprefix('development/')}"
-    page = page_of(connection, scope, code, limit, stream)
+    page = page_of(connection, scope, code, limit, stream, rule)
     if after is not None and not page.before.releases:
         raise BadValue(after, "a development that adds to this number")
-    return Explanation(
-        tuple(_contributions(connection, page, scope, code)), page.before, page.after, page.total
-    )
+    contributions = tuple(_contributions(connection, page, scope, code, rule))
+    return Explanation(contributions, page.before, page.after, page.total)
 
 
 def _contributions(
-    connection: sa.Connection, page: Page, scope: Scope, code: str | None
+    connection: sa.Connection, page: Page, scope: Scope, code: str | None, rule: Rule
 ) -> Iterator[Contribution]:
     for first in range(0, len(page.parts), TOGETHER):
         some = page.parts[first : first + TOGETHER]
@@ -133,7 +153,7 @@ def _contributions(
         for part in some:
             streams = page.members[part.group]
             disagree = {int(at) for positions in streams.values() for at in positions.split()}
-            reports = _reports(events, streams, scope.stage)
+            reports = _reports(events, streams, (scope.stage, *([UNDONE] if rule.net else [])))
             # What the only report of a release says is what the tables hold for the release.
             only = Bounds(part.least, part.high) if len(reports) == 1 else None
             yield Contribution(
@@ -143,30 +163,31 @@ def _contributions(
                 part.high,
                 part.disputed,
                 tuple(
-                    _evidence(one, only or _alone(one, code), one.position in disagree)
+                    _evidence(one, only or _alone(one, code, rule), one.position in disagree)
                     for one in reports
                 ),
             )
 
 
 def _reports(
-    events: dict[str, list[RecordedEvent]], streams: Iterable[str], stage: str
+    events: dict[str, list[RecordedEvent]], streams: Iterable[str], stages: Collection[str]
 ) -> list[Report]:
     live = [
         report
         for stream in streams
         for report in fold(stream, events[stream]).live
-        if report.type == "PrisonersReleased" and report.data["stage"] == stage
+        if report.type == "PrisonersReleased" and report.data["stage"] in stages
     ]
     return sorted(live, key=lambda report: report.position)
 
 
-def _alone(report: Report, code: str | None) -> Bounds:
+def _alone(report: Report, code: str | None, rule: Rule) -> Bounds:
     """Return the bounds that one report would give by itself."""
     alone = bound([claim(report)], state_of(report.data["by"]))
     if code is None:
         return alone.total
-    return alone.citizenships.get(code, Bounds(0, alone.other.high))
+    low, high = alone.citizenships.get(code, Bounds(0, alone.other.high))
+    return Bounds(max(0, low - alone.several.get(code, 0)) if rule.one else low, high)
 
 
 def _evidence(report: Report, bounds: Bounds, disagrees: bool) -> Evidence:
@@ -180,4 +201,5 @@ def _evidence(report: Report, bounds: Bounds, disagrees: bool) -> Evidence:
         bounds.low,
         bounds.high,
         disagrees,
+        report.data["stage"],
     )

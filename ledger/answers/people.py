@@ -4,7 +4,7 @@ Takes the state that holds or frees them and a day; hands on an Answer with one 
 key and never by name.
 """
 
-from itertools import groupby
+from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any
 
@@ -14,17 +14,20 @@ from ledger.answers.answer import (
     Answer,
     AsOf,
     Row,
-    behind,
     given,
     last_day,
     position_at,
+    reached,
     state_code,
     stream_name,
 )
+from ledger.answers.merged import Asked, Groups, alike, groups_of, others, whole
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER, agreed, both
+from ledger.projections.merges import MERGES
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
+from ledger.projections.persons import PERSONS, person_merges
 from ledger.projections.projection import standing_at
 
 DETAINED, ORDERED, FREE, BACK = "detained", "ordered free", "free", "back in custody"
@@ -44,7 +47,7 @@ COUNTING = (
     "persons with a key only; the latest step by then decides, on the latest day that its reports "
     "allow; `may_be` is the status if each step was on its earliest day instead; "
     "a promise or a refusal changes nothing; an empty status: no report says; "
-    "a key that is merged into another is a row of its own"
+    "merged keys are one person, and steps of merged developments are steps of one"
 )
 ASSUMPTIONS = ("who was released and then detained, or whose release was undone, is back",)
 
@@ -61,31 +64,49 @@ def people(
     """Return each person's status on a day (EDTF; its end), or by everything that is recorded.
 
     `state` is the country or organisation that holds or frees them; with `development` (its stream,
-    or the short name), what it alone says.
+    or the short name), what it alone says, with what it is merged with.
     Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
-    behind(connection, PEOPLE)
-    at, day, by = position_at(connection, as_of), last_day(valid_at), state_code(state)
+    asked, day, by = position_at(connection, as_of), last_day(valid_at), state_code(state)
+    at = reached(connection, (PEOPLE, MERGES, PERSONS), asked)
+    stream = stream_name(connection, development)
+    groups = groups_of(connection, _streams(by, stream, at), at)
+    conditions = [*_asked(by, None if stream is None else whole(groups, stream), at)]
+    keys = sa.select(table.c.person).where(*conditions) if len(conditions) > 1 else None
+    persons = groups_of(connection, keys, at, person_merges)
     c = table.c
     query = sa.select(
         c.person, c.event + " " + c.stage, sa.func.coalesce(c.valid_from, ""),
         sa.func.coalesce(c.valid_until, EVER), c.position, c.citizenships, c.stream,
-    ).where(standing_at(table, at))
-    if by is not None:
-        query = query.where(c.held_by == by)
-    if (stream := stream_name(connection, development)) is not None:
-        query = query.where(c.stream == stream)
-    steps = sorted(connection.execute(query).all(), key=itemgetter(0))
-    persons = groupby(steps, key=itemgetter(0))
-    rows = [_row(person, list(theirs), day or EVER) for person, theirs in persons]
+    ).where(*conditions)
+    steps = alike(connection.execute(query).all(), lambda row: whole(persons, row[0]))
+    rows = [_row(theirs, groups, persons, day or EVER) for theirs in steps.values()]
     return Answer(
         PEOPLE.question,
-        ("person", "status", "since", "until", "may_be", "citizenships", "positions"),
-        [row for row in rows if row["positions"]],
-        given(state=by, development=stream, valid_at=day, as_of=at),
+        ("person", "status", "since", "until", "may_be", "citizenships", "positions", "same_as"),
+        sorted([row for row in rows if row["positions"]], key=itemgetter("person")),
+        given(state=by, development=stream, valid_at=day, as_of=asked),
         COUNTING,
         ASSUMPTIONS,
     )
+
+
+def _streams(by: str | None, stream: str | None, as_of: int | None) -> Asked:
+    """Return the streams whose groups may count; None: all."""
+    if stream is not None:
+        return stream
+    return None if by is None else sa.select(table.c.stream).where(*_asked(by, None, as_of))
+
+
+def _asked(
+    by: str | None, streams: tuple[str, ...] | None, as_of: int | None
+) -> Iterator[sa.ColumnElement[bool]]:
+    """Yield the conditions on rows: a person's under a state are those of that state alone."""
+    yield standing_at(table, as_of)
+    if by is not None:
+        yield table.c.held_by == by
+    if streams is not None:
+        yield table.c.stream.in_(streams)
 
 
 def follow(before: str | None, said: str) -> str | None:
@@ -97,9 +118,10 @@ def follow(before: str | None, said: str) -> str | None:
     return FOLLOWS.get(said, before)
 
 
-def _row(person: str, theirs: list[Any], day: str) -> Row:
+def _row(theirs: list[Any], groups: Groups, persons: Groups, day: str) -> Row:
+    person = min([row[0] for row in theirs])
     steps = agreed(
-        (stream, _KNOWN.get(said, NO_CHANGE), first, last)
+        (whole(groups, stream), _KNOWN.get(said, NO_CHANGE), first, last)
         for _, said, first, last, _, _, stream in theirs
     )
     (status, since, until), may_be = both(steps, day, follow, ORDER)
@@ -111,5 +133,6 @@ def _row(person: str, theirs: list[Any], day: str) -> Row:
         "until": until,
         "may_be": may_be,
         "citizenships": sorted({*codes.split()}),
-        "positions": sorted([at for _, _, first, _, at, *_ in theirs if first <= day]),
+        "positions": sorted({at for _, _, first, _, at, *_ in theirs if first <= day}),
+        "same_as": others(persons, person),
     }

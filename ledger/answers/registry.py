@@ -18,8 +18,10 @@ from ledger.answers.tallies import tallies
 from ledger.projections.coded_events import CODED_EVENTS
 from ledger.projections.disputes import DISPUTES, dispute_parties
 from ledger.projections.exchanges import EXCHANGES
+from ledger.projections.merges import MERGES
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as people_table
+from ledger.projections.persons import PERSONS
 from ledger.projections.projection import Projection
 from ledger.projections.releases import RELEASES
 from ledger.projections.releases import releases as releases_table
@@ -57,30 +59,35 @@ class Question:
 QUESTIONS: tuple[Question, ...] = (
     Question("releases", "How many people were freed, at least and at most?", releases,
              ("by", "state", "development", "since", "until", "stage", "count", "reversals",
-              "citizenships"), (RELEASES,), BY,
+              "citizenships"), (RELEASES, MERGES), BY,
              releases_table.c.released_by,
              ("ledger answer releases --state BY --since 2025-11-01",
               "ledger answer releases --by day --state Belarus --format csv"),
              ({"by": "state"}, {"by": "citizenship"})),
     Question("tallies", "What do sources claim as totals, against what the ledger derives?",
-             tallies, ("state",), (TALLIES, RELEASES), ("position",), tallies_table.c.state,
+             tallies, ("state",), (TALLIES, RELEASES, MERGES), ("position",),
+             tallies_table.c.state,
              ("ledger answer tallies --state Belarus",), not_compared=("developments",)),
     Question("disputes", "Which developments have reports that contradict each other?", disputes,
-             ("state", "development"), (DISPUTES,), ("development", "type", "stage"),
+             ("state", "development"), (DISPUTES, MERGES), ("development", "type", "stage"),
              dispute_parties.c.party,
              ("ledger answer disputes --state Belarus",)),
     Question("coded_events", "How many coded events are there, per month and pair of actors?",
-             coded_events, ("development", "since", "until", "stage"), (CODED_EVENTS,), PLACE, None,
+             coded_events, ("development", "since", "until", "stage"), (CODED_EVENTS, MERGES),
+             PLACE, None,
              ("ledger answer coded_events --since 2025-01 --until 2025-12",)),
     Question("sanctions", "Which measures are at which stage on which day?", sanctions,
-             ("target_state", "development"), (SANCTIONS,), ("development", "target", "way"), None,
+             ("target_state", "development"), (SANCTIONS, MERGES),
+             ("development", "target", "way"), None,
              ("ledger answer sanctions --state BY --valid-at 2025-12-13",)),
     Question("talks", "Who talked with whom, when and in which form?", talks,
-             ("party", "development"), (TALKS,), ("development", "stage"), talk_parties.c.party,
+             ("party", "development"), (TALKS, MERGES), ("development", "stage"),
+             talk_parties.c.party,
              ("ledger answer talks --state BY",)),
     Question("exchanges", "What was given in return for what, who says so, who denies it?",
-             exchanges, ("development",), (EXCHANGES,), ("development", "link", "to")),
+             exchanges, ("development",), (EXCHANGES, MERGES), ("development", "link", "to")),
     Question("people", "Who is detained, ordered free, free, or back in custody?", people,
-             ("state", "development"), (PEOPLE,), ("person",), people_table.c.held_by,
+             ("state", "development"), (PEOPLE, MERGES, PERSONS), ("person",),
+             people_table.c.held_by,
              ("ledger answer people --state BY --valid-at 2025-09-16",)),
 )

@@ -13,11 +13,11 @@ from ledger.answers.answer import (
     Answer,
     AsOf,
     Row,
-    behind,
     first_day,
     given,
     last_day,
     position_at,
+    reached,
     read_positions,
     state_code,
     stream_name,
@@ -26,6 +26,7 @@ from ledger.answers.windows import NEVER
 from ledger.errors import BadValue
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
+from ledger.projections.merges import MERGES
 from ledger.projections.release_counts import counted
 from ledger.projections.release_list import Rule
 from ledger.projections.release_sums import RolledUp, Sum, rolled_up
@@ -36,7 +37,7 @@ BY = ("citizenship", "state", "day")
 
 COUNTS, REVERSALS, CITIZENSHIPS = ("releases", "persons"), ("gross", "net"), ("each", "one")
 """What can be chosen of the rule; the first of each is the usual one."""
-_WORDS = {
+COUNTING = {
     "releases": "releases, not persons: whoever is freed twice counts twice",
     "persons": "persons, not releases: whoever is freed twice counts once; persons of two releases "
     "are told apart by their key or citizenship alone, so the low is that of the largest release, "
@@ -48,9 +49,10 @@ _WORDS = {
     "one": "a person with two citizenships counts under one of them, and once in the total; nobody "
     "says under which, so the bounds of both leave room",
 }
-_ALWAYS = (
-    "where reports differ on who freed them, the one that the first live report names counts; "
-    "merged developments count once, for each of their states that is asked for"
+"""What an answer says of each choice, and after these in any case."""
+IN_ANY_CASE = (
+    "where reports differ on who freed them, the one that the first live report names counts",
+    "merged developments count once, for each of their states that is asked for",
 )
 ASSUMPTIONS = (
     "a person has one citizenship unless a report names more for that person",
@@ -83,21 +85,22 @@ def releases(
 
     How they are counted: `count` "releases" or "persons", who count once however often they were
     freed; `reversals` "gross" or "net" of what was undone by the last day asked for; `citizenships`
-    "each" that a person holds or "one" of them. The usual rule is added up in the database; any
+    "each" that a person holds or "one" of them. Of persons, `further["freed_again"]` names those
+    whom several releases surely freed, and these. The usual rule is added up in the database; any
     other one costs some 10 microseconds a release in scope.
     Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     for value, choices in ((by, BY), (stage, STAGES)):
         check_choice(value, choices)
     rule = rule_of(count, reversals, citizenships, stage)
-    behind(connection, RELEASES)
+    asked = position_at(connection, as_of)
     end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
     scope = Scope(
         state_code(state),
         first_day(since),
         end,
         stage,
-        position_at(connection, as_of),
+        reached(connection, (RELEASES, MERGES), asked),
         stream_name(connection, development),
     )
     found = counted(connection, by, scope, rule) if any(rule) else rolled_up(connection, by, scope)
@@ -107,21 +110,28 @@ def releases(
         for (stream, *_), positions
         in zip(disputed, read_positions([said for *_, said in disputed]), strict=True)
     ]
-    rest = {"any_other_citizenship": {"low": 0, "high": _other_high(found.total)}}
+    further: Row = {}
+    if by == "citizenship":
+        further["any_other_citizenship"] = {"low": 0, "high": _other_high(found.total)}
+    if rule.persons:
+        further["freed_again"] = [
+            {"person": person, "developments": streams}
+            for person, streams in sorted(found.freed_again.items())
+        ]
     return Answer(
         RELEASES.question,
         (by, "low", "high", "disputed", "developments"),
         _ROWS[by](found, scope),
         given(
             state=scope.state, since=scope.since, until=scope.until, stage=stage,
-            development=scope.development, as_of=scope.as_of,
+            development=scope.development, as_of=asked,
             **_unusual(count, reversals, citizenships),
         ),
-        "; ".join((_WORDS[count], _WORDS[reversals], _WORDS[citizenships], _ALWAYS)),
+        "; ".join((COUNTING[count], COUNTING[reversals], COUNTING[citizenships], *IN_ANY_CASE)),
         ASSUMPTIONS,
         _bounded(found.total),
         disputes,
-        rest if by == "citizenship" else {},
+        further,
     )
 
 

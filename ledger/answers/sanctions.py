@@ -1,12 +1,12 @@
 """Which measures are at which stage on which day?
 
 Takes the target's country and a day; hands on an Answer with one row per development, target and
-way. Without a day the answer table holds the courses as they are; by a day they are worked out from
-the reports, in the same way.
+way. Without a day the answer table holds the courses as they are; by a day, and for developments
+that are merged, they are worked out from the reports, in the same way.
 """
 
-from collections.abc import Iterator
-from operator import itemgetter
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -14,17 +14,21 @@ import sqlalchemy as sa
 from ledger.answers.answer import (
     Answer,
     AsOf,
-    behind,
     given,
     last_day,
     position_at,
+    reached,
     read_positions,
     stream_name,
 )
+from ledger.answers.merged import Asked, Groups, alike, groups_of, others, whole
 from ledger.folding import no_collections
+from ledger.projections.courses import EVER
+from ledger.projections.merges import MERGES
 from ledger.projections.projection import standing_at
 from ledger.projections.sanctions import SANCTIONS, course, course_of, sanction_courses
 from ledger.projections.sanctions import sanctions as table
+from ledger.store.read import among
 from ledger.values.country import read_country
 
 COUNTING = (
@@ -32,7 +36,7 @@ COUNTING = (
     "`may_be` is the stage if each began on its earliest day instead; "
     "what is done stays done until it is reversed; "
     "`until` is the day from which a later stage counts; "
-    "merged developments are listed one by one"
+    "merged developments are one"
 )
 VALUES = (
     "named", "target_state", "sender", "measures", "stage", "since", "may_be", "reached",
@@ -54,21 +58,24 @@ def sanctions(
 ) -> Answer:
     """Return how far each measure went by a day (EDTF; its end), and when each stage was reached.
 
-    `state` is the target's country; `development` (its stream, or the short name) keeps that one.
+    `state` is the target's country; `development` (its stream, or the short name) keeps that one,
+    with what it is merged with.
     Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
-    behind(connection, SANCTIONS)
     code = None if state is None else read_country(state).code
-    at, day = position_at(connection, as_of), last_day(valid_at)
+    asked, day = position_at(connection, as_of), last_day(valid_at)
+    at = reached(connection, (SANCTIONS, MERGES), asked)
     stream = stream_name(connection, development)
-    courses = (
-        _by_all(connection, code, stream, at) if day is None
-        else [*_by_day(connection, code, stream, at, day)]
-    )
+    groups = groups_of(connection, _asked_about(code, stream, at), at)
+    courses = _lone(connection, code, stream, at, day)
+    if groups:
+        lone = [course for course in courses if course[0] not in groups]
+        courses = [*lone, *_united(connection, groups, code, at, day)]
+    courses.sort()  # by the first three, which no two rows share
     positions_of = read_positions([course[-2] for course in courses])
     return Answer(
         SANCTIONS.question,
-        ("development", "target", "way", "stage", "from", "until", "may_be", "reached"),
+        ("development", "target", "way", "stage", "from", "until", "may_be", "reached", "same_as"),
         [
             {
                 "development": development,
@@ -82,6 +89,7 @@ def sanctions(
                 "until": until,
                 "may_be": may_be,
                 "reached": reached,
+                "same_as": others(groups, development),
                 "positions": positions,
             }
             for (
@@ -89,38 +97,64 @@ def sanctions(
                 reached, _, until,
             ), positions in zip(courses, positions_of, strict=True)
         ],
-        given(state=code, development=stream, valid_at=day, as_of=at),
+        given(state=code, development=stream, valid_at=day, as_of=asked),
         COUNTING,
         ASSUMPTIONS,
     )
 
 
-def _by_all(
-    connection: sa.Connection, code: str | None, stream: str | None, as_of: int | None
+def _asked_about(code: str | None, stream: str | None, as_of: int | None) -> Asked:
+    """Return the streams whose groups may count; None: all."""
+    if stream is not None:
+        return stream
+    return None if code is None else _about(table, code, as_of)
+
+
+def _about(rows: sa.FromClause, code: str, as_of: int | None) -> sa.Select[Any]:
+    """Return the developments of which any report is about the country."""
+    return sa.select(rows.c.stream).where(standing_at(rows, as_of), rows.c.target_state == code)
+
+
+def _lone(
+    connection: sa.Connection,
+    code: str | None,
+    stream: str | None,
+    as_of: int | None,
+    day: str | None,
 ) -> list[Course]:
-    """Return the courses by everything that is recorded."""
+    """Return the courses of developments by themselves, that had begun by the day."""
+    rows = sanction_courses if day is None else table
+    conditions = [*_asked(rows, code, stream, as_of)]
+    if day is not None:
+        reports = connection.execute(sa.select(table).where(*conditions))
+        return [*_worked_out(reports, {}, day)]
     c = sanction_courses.c
-    query = sa.select(
-        c.stream, c.target, c.way, *(c[name] for name in VALUES), sa.null()
-    ).where(*_asked(sanction_courses, code, stream, as_of))
-    with connection.execute(query) as result:
+    query = sa.select(c.stream, c.target, c.way, *(c[name] for name in VALUES), sa.null())
+    with connection.execute(query.where(*conditions)) as result:
         assert result.cursor is not None
-        found = result.cursor.fetchall()  # the driver's tuples: a state has thousands
-    return sorted(found)  # by the first three, which no two rows share
+        return [*result.cursor.fetchall()]  # the driver's tuples: a state has thousands
 
 
-def _by_day(
-    connection: sa.Connection, code: str | None, stream: str | None, as_of: int | None, day: str
+def _united(
+    connection: sa.Connection, groups: Groups, code: str | None, as_of: int | None, day: str | None
 ) -> Iterator[Course]:
+    """Yield the courses of the groups, of which any report is about the country."""
+    members = among(connection, table.c.stream, [*groups])
+    reports = connection.execute(sa.select(table).where(standing_at(table, as_of), members))
+    for same in alike(reports, lambda row: whole(groups, row.stream)).values():
+        if code is None or code in {row.target_state for row in same}:
+            yield from _worked_out(same, groups, day or EVER)
+
+
+def _worked_out(reports: Iterable[Any], groups: Groups, day: str) -> Iterator[Course]:
     """Yield the courses that had begun by a day, worked out from the reports."""
-    query = sa.select(table).where(*_asked(table, code, stream, as_of)).order_by(table.c.position)
-    courses: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-    for row in map(dict, connection.execute(query).mappings()):
-        courses.setdefault((row["stream"], *course_of(row)), []).append(row)
-    for key, found in sorted(courses.items(), key=itemgetter(0)):
+    in_order = [row._mapping for row in sorted(reports, key=attrgetter("position"))]
+    courses = alike(in_order, lambda row: (whole(groups, row["stream"]), *course_of(row)))
+    for (_, *key), found in courses.items():
         values, until = course(found, day)
         if values["positions"]:
-            yield (*key, *(values[name] for name in VALUES), until)
+            stream = min(row["stream"] for row in found)
+            yield (stream, *key, *(values[name] for name in VALUES), until)
 
 
 def _asked(
@@ -131,8 +165,4 @@ def _asked(
     if stream is not None:
         yield rows.c.stream == stream
     if code is not None:
-        same = table.alias("same")
-        about = sa.select(same.c.stream).where(
-            standing_at(same, as_of), same.c.target_state == code
-        )
-        yield rows.c.stream.in_(about)
+        yield rows.c.stream.in_(_about(table.alias("same"), code, as_of))

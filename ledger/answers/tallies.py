@@ -13,21 +13,21 @@ from ledger.answers.answer import (
     Answer,
     AsOf,
     Row,
-    behind,
     given,
     last_day,
     position_at,
+    reached,
     state_code,
 )
 from ledger.answers.windows import Windows
 from ledger.folding import no_collections
+from ledger.projections.merges import MERGES
 from ledger.projections.projection import standing_at
 from ledger.projections.release_sums import spans
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES
 from ledger.projections.tallies import TALLIES
 from ledger.projections.tallies import tallies as table
-from ledger.store.read import read_head
 
 COLUMNS = (
     "position", "state", "publisher", "since", "until",
@@ -66,11 +66,11 @@ def tallies(
     scope = given(
         state=state_code(state), as_of=position_at(connection, as_of), valid_at=last_day(valid_at)
     )
-    reached = _reached(connection, scope.get("as_of"))
-    rows = connection.execute(_standing(scope, reached)).all()
+    at = reached(connection, (TALLIES, RELEASES, MERGES), scope.get("as_of"))
+    rows = connection.execute(_standing(scope, at)).all()
     states = {state for _, state, *_, is_comparable in rows if is_comparable}
     releases = {
-        state: Windows(spans(connection, Scope(state, as_of=reached))) for state in states
+        state: Windows(spans(connection, Scope(state, as_of=at))) for state in states
     }
     return Answer(
         TALLIES.question,
@@ -82,22 +82,12 @@ def tallies(
     )
 
 
-def _reached(connection: sa.Connection, as_of: int | None) -> int:
-    """Return the last position that counts: one that both projections have folded.
-
-    Otherwise a tally would be held against releases of another point of the record.
-    """
-    size = read_head(connection).size
-    filled = [size - behind(connection, projection) for projection in (TALLIES, RELEASES)]
-    return min(filled if as_of is None else [as_of, *filled])
-
-
-def _standing(scope: Row, reached: int) -> sa.Select[Any]:
+def _standing(scope: Row, as_of: int | None) -> sa.Select[Any]:
     c = table.c
     columns = (
         c.report, c.state, c.publisher, c.since, c.valid_from, c.valid_until, c.low, c.high
     )
-    query = sa.select(*columns, _IS_COMPARABLE).where(standing_at(table, reached))
+    query = sa.select(*columns, _IS_COMPARABLE).where(standing_at(table, as_of))
     if "state" in scope:
         query = query.where(c.state == scope["state"])
     if "valid_at" in scope:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from ledger.answers import asking
-from ledger.answers.answer import Answer, Row, is_to_come
+from ledger.answers.answer import SAME_AS, Answer, Row, is_to_come
 from ledger.answers.changes import ANY_OTHER
 from ledger.answers.registry import QUESTIONS, Question
 from ledger.answers.releases import BY, CITIZENSHIPS, COUNTS, REVERSALS
@@ -129,6 +129,9 @@ def as_data(found: Answer) -> Row:
 def print_answer(found: Answer) -> None:
     """Print the answer for people: the numbers, what is disputed, what was asked and counted."""
     print_numbers(found)
+    for again in found.further.get("freed_again", ()):
+        streams = ", ".join(map(_short, again["developments"]))
+        print_text(f"Freed more than once: {again['person']}, in {streams}.")
     for dispute in found.disputes:
         print_text(_dispute(dispute))
     print_text()
@@ -147,11 +150,11 @@ def _asked(found: Answer) -> str:
 
 def print_numbers(found: Answer) -> None:
     """Print the rows and the total, and what belongs to them."""
-    rows = [tuple(cell(name, row[name]) for name in found.columns) for row in found.rows]
+    rows = [tuple(_named_cell(name, row) for name in found.shown) for row in found.rows]
     if found.total and found.columns[0] != "day":
         total = {found.columns[0]: "total", **found.total}
-        rows.append(tuple(cell(name, total.get(name, "")) for name in found.columns))
-    titles = [name.replace("_", " ") for name in found.columns]
+        rows.append(tuple(cell(name, total.get(name, "")) for name in found.shown))
+    titles = [name.replace("_", " ") for name in found.shown]
     if fits(titles, rows):
         print_table(titles, rows, numbers=[name.replace("_", " ") for name in NUMBERS])
     else:
@@ -181,6 +184,12 @@ def _dispute(dispute: Row) -> str:
     return f"Disputed: {dispute['development']}, by the reports at positions {positions}."
 
 
+def _named_cell(name: str, row: Row) -> str:
+    """Return a cell of a row; what has several names, as it is merged, shows them all."""
+    names = [row[name], *row.get(SAME_AS.get(name, ""), ())]
+    return " = ".join(cell(name, value) for value in names)
+
+
 def cell(name: str, value: Any) -> str:
     """Return a value as the table shows it; a bound that nobody stated is `?`."""
     if isinstance(value, bool):
@@ -193,7 +202,11 @@ def cell(name: str, value: Any) -> str:
         return ", ".join(map(str, value))
     if name in COUNTRIES:
         return _with_country(str(value))
-    return str(value).removeprefix("development/")
+    return _short(str(value))
+
+
+def _short(stream: str) -> str:
+    return stream.removeprefix("development/")
 
 
 def _with_country(code: str) -> str:

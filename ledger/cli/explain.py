@@ -12,7 +12,14 @@ import sqlalchemy as sa
 
 from ledger.answers.answer import position_at
 from ledger.answers.asking import Lag, in_one_state, lag
-from ledger.answers.explaining import MOST, PAGE, Contribution, Explanation, explain_releases
+from ledger.answers.explaining import (
+    MOST,
+    PAGE,
+    Contribution,
+    Evidence,
+    Explanation,
+    explain_releases,
+)
 from ledger.cli.answer import OPTIONS, remarks_on
 from ledger.cli.output import (
     Diagnostic,
@@ -24,6 +31,7 @@ from ledger.cli.output import (
     say,
 )
 from ledger.cli.start import database_option, open_to_read
+from ledger.projections.release_list import UNDONE
 from ledger.projections.release_parts import Share
 from ledger.projections.releases import RELEASES
 
@@ -44,7 +52,11 @@ def explain() -> None:
 @OPTIONS["since"]
 @OPTIONS["until"]
 @OPTIONS["stage"]
+@OPTIONS["development"]
+@OPTIONS["reversals"]
+@OPTIONS["citizenships"]
 @OPTIONS["as_of"]
+@OPTIONS["valid_at"]
 @click.option("--limit", metavar="N", type=click.IntRange(1, MOST),
               help=f"At most so many releases; not given: {PAGE} in a table, all in JSON.")
 @click.option("--after", metavar="NAME",
@@ -116,13 +128,18 @@ def _print(contribution: Contribution) -> None:
     print_pairs(
         (
             f"  {report.position}{' !' if report.disagrees else ''}",
-            f"{_bounds(report.low, report.high)}: {report.publisher}"
+            f"{_said(report)}: {report.publisher}"
             + (f", quoting {report.attributed_to}" if report.attributed_to else "")
             + f"\n{report.where}",
         )
         for report in contribution.reports
     )
     print_text()
+
+
+def _said(report: Evidence) -> str:
+    undone = "undone: " if report.stage == UNDONE else ""
+    return undone + _bounds(report.low, report.high)
 
 
 def _bounds(low: int, high: int | None) -> str:

@@ -129,7 +129,7 @@ def differences(projection: Projection, live: Rows, rebuilt: Rows) -> Iterator[D
             yield from _differences(table, there - wanted, wanted - there)
 
 
-def hold(connection: sa.Connection, projection: Projection) -> bool:
+def hold(connection: sa.Connection, projections: Sequence[Projection]) -> bool:
     """Keep the live tables in place until the transaction ends; return whether it sees their rows.
 
     PostgreSQL looks up a name as of now, and rows as of when the transaction began to read: tables
@@ -137,14 +137,15 @@ def hold(connection: sa.Connection, projection: Projection) -> bool:
     """
     if connection.dialect.name != "postgresql":
         return True
-    held = _HELD.format(table=projection.tables[0].name)  # all are put in place together
-    return bool(connection.exec_driver_sql(held).scalar())
+    names = [projection.tables[0].name for projection in projections]  # put in place together
+    held = " AND ".join(_HELD.format(table=name) for name in names)
+    return bool(connection.exec_driver_sql(f"SELECT {held}").scalar())
 
 
 # Whoever names a table locks it; its row in the catalog is read like any other row.
 _HELD = (
-    "SELECT count(*) FROM pg_class WHERE oid = to_regclass('{table}') AND relname = '{table}'"
-    " AND NOT EXISTS (SELECT FROM {table} WHERE false)"
+    "EXISTS (SELECT FROM pg_class WHERE oid = to_regclass('{table}') AND relname = '{table}'"
+    " AND NOT EXISTS (SELECT FROM {table} WHERE false))"
 )
 
 

@@ -32,7 +32,7 @@ dispute_parties = answer_table(
              "position_until"),
 )
 
-HOW_MANY, WHEN, BY_WHOM = "how many", "when", "by whom"
+ABOUT = HOW_MANY, WHEN, BY_WHOM = "how many", "when", "by whom"
 CUSTODY = ("PrisonersReleased", "PrisonersDetained")
 
 
@@ -65,7 +65,7 @@ def _contradicted(reports: Live) -> dict[str, set[int]]:
         states = {party_code(report.data["by"]) for report in reports}
         found[HOW_MANY] = set(bounded_by(reports).positions)
         found[BY_WHOM] = {r.position for r in reports} if len(states) > 1 else set()
-    return {about: found[about] for about in (HOW_MANY, WHEN, BY_WHOM) if found.get(about)}
+    return {about: found[about] for about in ABOUT if found.get(about)}
 
 
 def _parties(data: Data) -> Iterator[str]:

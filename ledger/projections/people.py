@@ -2,7 +2,7 @@
 
 Reads the streams of developments; one row per live report and person whom it gives a key
 (`person/…`). Names are never copied here: whoever has no key is not in these tables. That two keys
-are one person is said in the streams of persons, which this projection does not read.
+are one person is said in the streams of persons, which `persons` reads.
 """
 
 import sqlalchemy as sa

@@ -4,7 +4,9 @@ from ledger.errors import BadValue
 from ledger.projections.coded_events import CODED_EVENTS
 from ledger.projections.disputes import DISPUTES
 from ledger.projections.exchanges import EXCHANGES
+from ledger.projections.merges import MERGES
 from ledger.projections.people import PEOPLE
+from ledger.projections.persons import PERSONS
 from ledger.projections.projection import Projection
 from ledger.projections.releases import RELEASES
 from ledger.projections.sanctions import SANCTIONS
@@ -12,7 +14,7 @@ from ledger.projections.talks import TALKS
 from ledger.projections.tallies import TALLIES
 
 PROJECTIONS: tuple[Projection, ...] = (
-    RELEASES, CODED_EVENTS, DISPUTES, TALLIES, SANCTIONS, TALKS, EXCHANGES, PEOPLE,
+    RELEASES, CODED_EVENTS, DISPUTES, TALLIES, SANCTIONS, TALKS, EXCHANGES, PEOPLE, MERGES, PERSONS,
 )
 
 

@@ -33,12 +33,19 @@ def counted(connection: sa.Connection, by: str, scope: Scope, rule: Rule) -> Rol
     }
     return RolledUp(
         _whole(found, rule),
-        _BY[by](found, scope, rule),
+        added(found, by, scope, rule),
         [f"{stream} {positions}" for stream, positions in disputes],
+        _freed_again(found),
     )
 
 
-def freed_again(releases: Iterable[Release]) -> dict[str, list[str]]:
+def added(releases: Sequence[Release], by: str, scope: Scope, rule: Rule) -> list[Sum]:
+    """Return the sums of releases by citizenship, state or day; by day, by how much the running
+    bounds change."""
+    return _BY[by](releases, scope, rule)
+
+
+def _freed_again(releases: Iterable[Release]) -> dict[str, list[str]]:
     """Return the persons with a key whom several releases surely freed, each with those."""
     found: dict[str, list[str]] = {}
     for one in releases:

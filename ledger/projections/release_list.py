@@ -4,7 +4,7 @@ Takes a Scope and a Rule; hands on Releases: the bounds of each, less what was u
 is net, and the persons that are surely among them. Costs some microseconds a release.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -30,6 +30,9 @@ class Rule(NamedTuple):
     """What was undone does not count."""
     one: bool = False
     """Who holds several citizenships counts under one of them only, and nobody says which."""
+
+
+USUAL = Rule()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +149,22 @@ def disputes_of(connection: sa.Connection, scope: Scope) -> list[tuple[str, str]
     totals, given = totals_of(scope)
     found = connection.execute(sa.union_all(*map(sa.select, totals.disputes)), given)
     return [(stream, positions) for stream, positions in found]
+
+
+def members_of(
+    connection: sa.Connection, scope: Scope, releases: Iterable[Release]
+) -> dict[str, dict[str, str]]:
+    """Return the developments behind each release, by its group: each with the positions that
+    disagree on what was done or undone, joined by blanks."""
+    totals, given = totals_of(scope)
+    found: dict[str, dict[str, str]] = {}
+    for group, stream, positions in connection.execute(sa.select(totals.members), given):
+        found.setdefault(group, {})[stream] = positions
+    for one in releases:
+        for stream, positions in one.undone.disputes if one.undone is not None else ():
+            streams = found[one.group]
+            streams[stream] = f"{streams.get(stream, '')} {positions}".strip()
+    return found
 
 
 def _persons(

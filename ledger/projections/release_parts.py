@@ -1,17 +1,19 @@
 """What each release adds to a number of `releases`: a page of them, those that add most first.
 
 Takes a Scope, and whose citizenship is counted; hands on the parts of the number, the developments
-behind those on the page, and what the parts before and after it add up to. One statement, so that
-the rows of a state are read once and only the page leaves the database.
+behind those on the page, and what the parts before and after it add up to. By the usual rule it is
+one statement, so that the rows of a state are read once and only the page leaves the database.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from ledger.bounds.claims import Bounds
+from ledger.projections.release_list import USUAL, Release, Rule, listed, members_of
 from ledger.projections.release_totals import ReleaseTotals, Scope, totals_of
 
 PART, MEMBER, TOTAL, BEFORE = "part", "member", "total", "before"
@@ -46,7 +48,7 @@ class Page:
     """Some parts of a number, and what the others add up to."""
 
     parts: list[Part]
-    members: dict[str, dict[str, str]]
+    members: Mapping[str, Mapping[str, str]]
     """By group: its streams, each with the positions that disagree, joined by blanks."""
     before: Share
     after: Share
@@ -54,14 +56,21 @@ class Page:
 
 
 def page_of(
-    connection: sa.Connection, scope: Scope, code: str | None, limit: int | None, after: str | None
+    connection: sa.Connection,
+    scope: Scope,
+    code: str | None,
+    limit: int | None,
+    after: str | None,
+    rule: Rule = USUAL,
 ) -> Page:
     """Return the parts of the total, or of the number of a citizenship, a page at a time.
 
     Those that add most to the low bound come first, then those that add most to the high one. The
     page begins behind the part that the stream `after` is in. If it is in none the page is empty,
-    and so is what is before it.
+    and so is what is before it. By another than the usual rule the parts are put in order here.
     """
+    if any(rule):
+        return _page_by(rule, connection, scope, code, limit, after)
     totals, given = totals_of(scope)
     asked = {"code": code, "limit": limit, "after": after}
     given |= {name: value for name, value in asked.items() if value is not None}
@@ -80,6 +89,52 @@ def page_of(
     )
     rest = (all - some - more for all, some, more in zip(total, before, page, strict=True))
     return Page(parts, members, _share(*before), _share(*rest), _share(*total))
+
+
+def _page_by(
+    rule: Rule,
+    connection: sa.Connection,
+    scope: Scope,
+    code: str | None,
+    limit: int | None,
+    after: str | None,
+) -> Page:
+    releases = listed(connection, scope, rule)
+    parts = sorted(filter(None, [_part_of(one, code, rule) for one in releases]), key=_most)
+    members = members_of(connection, scope, releases)
+    start, end = 0, len(parts)
+    if after is not None:
+        at = [at for at, part in enumerate(parts) if after in members[part.group]]
+        start = at[0] + 1 if at else 0
+        end = end if at else 0
+    if limit is not None:
+        end = min(end, start + limit)
+    page = parts[start:end]
+    shown = {part.group: members[part.group] for part in page}
+    return Page(page, shown, *map(_added, (parts[:start], parts[end:], parts)))
+
+
+def _part_of(one: Release, code: str | None, rule: Rule) -> Part | None:
+    """Return what a release adds; None where it has no room for the citizenship."""
+    low, high = one.total
+    lists_it = code is None or code in one.cells
+    if code is not None:
+        low, high = one.cells.get(code, Bounds(0, one.other_high))
+        low = one.alone.get(code, 0) if rule.one else low
+    if high == 0 and not lists_it:
+        return None
+    return Part(one.group, low if one.within else 0, high, low, lists_it, one.disputed)
+
+
+def _most(part: Part) -> tuple[int, int, str]:
+    return -part.low, -ENDLESS if part.high is None else -part.high, part.group
+
+
+def _added(parts: Sequence[Part]) -> Share:
+    highs = [part.high for part in parts]
+    return _share(
+        len(parts), sum([part.low for part in parts]), sum(filter(None, highs)), highs.count(None)
+    )
 
 
 @lru_cache(maxsize=64)

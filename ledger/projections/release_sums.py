@@ -5,8 +5,8 @@ SQL by themselves, and so are the few groups of merged ones; what is said twice,
 put together here. Each form of question is one statement, made once.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -46,6 +46,9 @@ class RolledUp:
     """A sum for each `key`; by day, for each first day (`key`) and last day (`until`)."""
     disputes: list[str]
     """Each disputed development, and the positions that disagree, joined by blanks."""
+    freed_again: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The persons with a key whom several releases freed, each with those; looked for where
+    persons are counted."""
 
 
 class Span(NamedTuple):

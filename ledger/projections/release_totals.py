@@ -15,8 +15,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from ledger.projections.merges import merges
 from ledger.projections.projection import standing_at
-from ledger.projections.releases import release_citizenships, release_merges, releases
+from ledger.projections.releases import release_citizenships, releases
 
 Expression = sa.ColumnElement[Any]
 
@@ -157,8 +158,8 @@ class ReleaseTotals:
 
         Read from the index once; whether one is merged is looked up once.
         """
-        scope, c, merge = self.scope, releases.c, release_merges.c
-        stands = standing_at(release_merges, scope.as_of)
+        scope, c, merge = self.scope, releases.c, merges.c
+        stands = standing_at(merges, scope.as_of)
         merged = sa.exists().where(merge.development == c.stream, stands).label("merged")
         theirs = sa.select(*(c[name] for name in MEMBER), merged).where(
             standing_at(releases, scope.as_of), c.stage == scope.stage
@@ -189,15 +190,15 @@ class ReleaseTotals:
         One that is asked about by name may have no row of its own at this stage, or not of the
         state: then another one of its group may.
         """
-        merge, their, named = release_merges.c, self._theirs.c, self.scope.development
-        stands = standing_at(release_merges, self.scope.as_of)
+        merge, their, named = merges.c, self._theirs.c, self.scope.development
+        stands = standing_at(merges, self.scope.as_of)
         seed = sa.select(their.stream, their.stream.label("reached")).where(their.merged)
         if named is not None:
             names = merge.development.label("stream"), merge.same_as.label("reached")
             seed = sa.select(*names).where(merge.development == named, stands)
         walk = seed.cte("walk", recursive=True)
         step = sa.select(walk.c.stream, merge.same_as).join_from(
-            walk, release_merges, merge.development == walk.c.reached
+            walk, merges, merge.development == walk.c.reached
         )
         return walk.union(step.where(stands))
 

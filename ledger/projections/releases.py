@@ -3,7 +3,7 @@
 Reads the streams of developments. Corrections replace, retractions and deprecations leave out,
 preferred reports hide the others; each development's bounds are those of its live reports, taken
 stage by stage, so that a promise or a refusal never counts as a release. Days bound each other in
-the same way. Merges are rows of their own, joined in the answer.
+the same way.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ledger.bounds.bounding import bound
 from ledger.bounds.claims import STATELESS, UNSTATED, Bounded, Bounds, Claim, Person
-from ledger.developments import Development, Live, Report
+from ledger.developments import Live, Report
 from ledger.events import Data
 from ledger.kinds.fields import FOREIGN
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
@@ -69,16 +69,6 @@ release_persons = answer_table(
               comment="codes joined by blanks; empty: not stated"),
 )
 
-release_merges = answer_table(
-    "release_merges", "development",
-    "Two rows per merge, one for each of the two developments: which other one is the same.",
-    sa.Column("same_as", Name, primary_key=True),
-    # Read in one look-up for each development, whichever of the two the merge was recorded in.
-    sa.Index("release_merges_by_development", "development", "position_from", "position_until",
-             "same_as"),
-)
-
-
 UNKNOWN = "unknown"
 NO_STATES = (UNKNOWN, STATELESS)
 
@@ -94,14 +84,6 @@ def of_step(reports: Live) -> Said:
     for key, held in _sure_persons(reports, bounded).items():
         said["release_persons", (stage, key)] = {"citizenships": " ".join(sorted(held))}
     return said
-
-
-def of_ties(development: Development) -> Said:
-    """Return both directions of each merge with a development that this one is the same as."""
-    one = development.stream
-    others = development.merges.values()
-    both = [pair for other in others for pair in ((one, other), (other, one))]
-    return {("release_merges", pair): {} for pair in both}
 
 
 def party_code(party: Data) -> str:
@@ -249,10 +231,9 @@ RELEASES = Projection(
     6,
     "How many people did a state free, per citizenship and per day, at least and at most?",
     "development",
-    (releases, release_citizenships, release_persons, release_merges),
+    (releases, release_citizenships, release_persons),
     reports=frozenset({"PrisonersReleased"}),
     of_step=of_step,
-    of_ties=of_ties,
 )
 
 

@@ -28,6 +28,19 @@ def read_checkpoint(connection: sa.Connection, projection: str, version: int) ->
     return None if row is None else Checkpoint(*row)
 
 
+_FILLED = sa.select(
+    tables.checkpoints.c.projection,
+    tables.checkpoints.c.projection_version,
+    tables.checkpoints.c.position,
+)
+
+
+def read_filled(connection: sa.Connection) -> dict[tuple[str, int], int]:
+    """Return the position of every projection's checkpoint, by name and version."""
+    rows = connection.execute(_FILLED).all()
+    return {(name, version): position for name, version, position in rows}
+
+
 def write_checkpoint(
     connection: sa.Connection, projection: str, version: int, checkpoint: Checkpoint
 ) -> None:

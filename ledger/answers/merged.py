@@ -1,0 +1,121 @@
+"""What is merged: the groups that the developments, or the persons, of an answer's rows are in.
+
+Takes streams as a select and a position; hands on the groups of several. Nearly everything is
+merged with no other, so an answer looks that up at once, and reads its rows as if nothing were.
+"""
+
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from ledger.projections.merges import merges
+from ledger.projections.projection import keys_of, standing_at
+from ledger.store.read import among
+
+Groups = Mapping[str, tuple[str, ...]]
+"""Each merged name, with all the names of its group in order; others are left out."""
+Asked = sa.SelectBase | str | None
+"""The streams whose groups are looked for: a select, or one by name; None: all."""
+Span = tuple[str | None, str | None]
+Row = TypeVar("Row")
+Key = TypeVar("Key", bound=Hashable)
+
+
+def groups_of(
+    connection: sa.Connection,
+    streams: Asked,
+    as_of: int | None,
+    table: sa.Table = merges,
+) -> Groups:
+    """Return the groups that the streams are in, by all merges that stood; None: every group.
+
+    Costs one statement where none is merged, which looks up each stream in an index; else one more
+    for each step from name to name.
+    """
+    pairs, one = _pairs(table, as_of is None), table.c[keys_of(table)[0]]
+    values = {"as_of": as_of, "stream": streams if isinstance(streams, str) else ""}
+    query = pairs
+    if isinstance(streams, str):
+        query = _pairs_of_one(table, as_of is None)
+    elif streams is not None:
+        asked = streams.subquery("asked")
+        query = pairs.join_from(asked, table, one == asked.c[0])
+    near: dict[str, set[str]] = {}
+    while found := connection.execute(query, values).all():
+        for name, same_as in found:
+            near.setdefault(name, set()).add(same_as)
+        ahead = {same_as for _, same_as in found} - near.keys()
+        if not ahead:
+            break
+        query = pairs.where(among(connection, one, [*ahead]))
+    groups: dict[str, tuple[str, ...]] = {}
+    for name in near:
+        if name not in groups:
+            group = tuple(sorted(_connected(name, near)))
+            groups.update(dict.fromkeys(group, group))
+    return groups
+
+
+def whole(groups: Groups, stream: str) -> tuple[str, ...]:
+    """Return all names of what the stream is: its own where it is merged with no other."""
+    return groups.get(stream, (stream,))
+
+
+def others(groups: Groups, stream: str) -> list[str]:
+    """Return what else the stream is called."""
+    return [name for name in groups.get(stream, ()) if name != stream]
+
+
+def alike(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]]:
+    """Return the rows by what they have in common."""
+    found: dict[Key, list[Row]] = {}
+    for row in rows:
+        found.setdefault(key(row), []).append(row)
+    return found
+
+
+def days_of(spans: Collection[Span]) -> Span:
+    """Return the days that all spans allow; where none is left, those that any allows."""
+    firsts, lasts = [first for first, _ in spans], [last for _, last in spans]
+    first, last = max(filter(None, firsts), default=None), min(filter(None, lasts), default=None)
+    if first is None or last is None or first <= last:
+        return first, last
+    return (
+        None if None in firsts else min(filter(None, firsts)),
+        None if None in lasts else max(filter(None, lasts)),
+    )
+
+
+def joined(texts: Iterable[str | None], mark: str = ", ") -> str | None:
+    """Return the words of all texts, each once and in order; None where there is none."""
+    return mark.join(sorted({word for text in texts if text for word in text.split(mark)})) or None
+
+
+def positions_of(texts: Iterable[str]) -> str:
+    """Return the positions of all texts, each once and in order, as the answer tables have them."""
+    return " ".join(map(str, sorted({int(at) for text in texts for at in text.split()})))
+
+
+@lru_cache
+def _pairs(table: sa.Table, now: bool) -> sa.Select[Any]:
+    """Return the merges that stand as of a parameter, or now; made once, as that takes longer than
+    to look one up."""
+    columns = [table.c[name] for name in keys_of(table)]
+    as_of: Any = None if now else sa.bindparam("as_of", type_=sa.BigInteger())
+    return sa.select(*columns).where(standing_at(table, as_of))
+
+
+@lru_cache
+def _pairs_of_one(table: sa.Table, now: bool) -> sa.Select[Any]:
+    return _pairs(table, now).where(table.c[keys_of(table)[0]] == sa.bindparam("stream"))
+
+
+def _connected(name: str, near: Mapping[str, Collection[str]]) -> set[str]:
+    found, ahead = {name}, [name]
+    while ahead:
+        further = [other for other in near.get(ahead.pop(), ()) if other not in found]
+        found.update(further)
+        ahead += further
+    return found
