@@ -22,6 +22,12 @@ from ledger.store.connect import reading
 Key = tuple[tuple[str, Any], ...]
 
 MERGED = "- {kind: DevelopmentsMerged, development: b, same_as: a, reason: one release}"
+MORE_MERGED = """
+- {kind: DevelopmentsMerged, development: by-us-talks-2025-09-11,
+   same_as: by-us-talks-2025-12-13, reason: one visit}
+- {kind: DevelopmentsMerged, development: by-release-2025-06-21,
+   same_as: by-release-2025-09-11, reason: one release}
+"""
 TALLY = (
     "- kind: TallyReported\n  tally: by-in-all\n  by: Belarus\n  when: 2025-12-13\n  total: 20\n"
     "  of: released\n  measure: cumulative\n  since: 2025-12-01\n"
@@ -75,10 +81,12 @@ def test_a_merge_shows_with_the_total_that_it_changes(engine: sa.Engine) -> None
 def test_the_changes_lead_from_the_one_answer_to_the_other(engine: sa.Engine) -> None:
     """Every answer before, with the rows that changed in their place, is the answer after."""
     ends = [0, *page_by_page(engine)]
+    recorded(engine, MORE_MERGED)
     rebuild_all(engine, PROJECTIONS, now)
-    points = sorted({*ends[::7], 13, ends[-1]})
+    last = ends[-1] + 2
+    points = sorted({*ends[::7], 13, ends[-1], last})
 
-    for start, end in [*pairwise(points), (0, ends[-1])]:
+    for start, end in [*pairwise(points), (0, last)]:
         found = changed(engine, start, end)
         for question in QUESTIONS:
             for asked in question.compared:

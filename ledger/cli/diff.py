@@ -135,6 +135,8 @@ def _said(name: str, value: object) -> str:
     """Return a value within a line: a country's code without its name."""
     if name in COUNTRIES and value is not None:
         return str(value)
+    if isinstance(value, list):
+        value = [str(one).removeprefix("development/") for one in value]
     return cell(name, value) or ("no" if value is False else "nothing")
 
 
