@@ -15,8 +15,9 @@ from ledger.answers.registry import QUESTIONS
 from ledger.book import now
 from ledger.projections.answer_tables import put_in_place
 from ledger.projections.projection import columns_of
+from ledger.projections.registry import PROJECTIONS
 from ledger.projections.releases import RELEASES, release_citizenships, releases
-from ledger.rebuild import rebuild
+from ledger.rebuild import rebuild, rebuild_all
 from ledger.store.connect import changing
 
 REBUILDS, REPLACED, MENDED = 200, 40, 20
@@ -101,7 +102,7 @@ def test_readers_see_complete_states_only(
 
     monkeypatch.setattr(room, "put_in_place", counted)
     record_example(engine, "article")
-    rebuild(engine, RELEASES, now)
+    rebuild_all(engine, PROJECTIONS, now)
     right = state(engine)
     put_drift(engine)
     wrong = state(engine)
