@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -233,31 +232,6 @@ def test_an_overlapping_rebuild_is_told_who_is_at_it(engine: sa.Engine) -> None:
     ):
         rebuild(engine, RELEASES, now)
     assert rebuild(engine, RELEASES, now).outcome == "ok"
-
-
-def test_readers_see_complete_states_only(engine: sa.Engine) -> None:
-    """Whoever reads during 200 rebuilds sees complete states, never something between."""
-    record_example(engine, "article")
-    rebuild(engine, RELEASES, now)
-    complete = live(engine)
-    seen: list[Tables] = []
-    over = threading.Event()
-
-    def hammer() -> None:
-        while not over.is_set():
-            seen.append(live(engine))
-
-    reader = threading.Thread(target=hammer)
-    reader.start()
-    try:
-        for _ in range(200):
-            rebuild(engine, RELEASES, now)
-    finally:
-        over.set()
-        reader.join()
-
-    assert len(seen) > 10
-    assert all(state == complete for state in seen)
 
 
 def test_an_append_during_a_rebuild_is_taken_in(engine: sa.Engine) -> None:

@@ -234,6 +234,12 @@ BAD = (
     (SOUND + "grace = 'long'\n", 5, "grace: got 'long'"),
     (SOUND + "jitter = -1\n", 5, "jitter: got -1"),
     ('[[schedule]]\ncommand = """\n[[schedule]]\nname = 1\n"""\nname = "a"\nevery = 0', 7, "got 0"),
+    ("# which\n" + SOUND + "schedule = [1]\n", 6, "schedule is not a key here"),
+    (SOUND + SOUND.replace('"a"', '"b"') + "schedule = [1]\n", 9, "schedule is not a key here"),
+    (SOUND + "[schedule.more]\nname = 1\n", 5, "more is not a key here"),
+    ("# which\n\nschedule = [1]\n", 3, "Invalid input type"),
+    ("# which\nschedule = 1\n", 2, "in double brackets"),
+    (SOUND + "[name]\n", 5, "name is not known here"),
 )
 
 

@@ -172,7 +172,7 @@ def test_the_commands(sqlite_database: str) -> None:
     assert "disputed" in run("explain", "releases", "--state", "BY")
     assert json.loads(run("explain", "releases", "--format", "json"))["data"][0]["high"] == 12
     assert "by position 2" in run("diff", "--from", "1")
-    assert json.loads(run("diff", "--from", "1", "--to", "2", "--format", "json"))["data"]
+    assert json.loads(run("diff", "--from", "1", "--to", "2", "--format", "json"))["data"]["rows"]
     assert "got 'nothing-like-it'" in run("projections", "rebuild", "nothing-like-it", code=2)
     assert "releases" in run("projections", "list")
     engine = sa.create_engine(sqlite_database)

@@ -1,22 +1,27 @@
 """What changed between two points of the record, and through which events.
 
-Takes two positions; hands on the answer rows that stood otherwise at the one than at the other.
-Reads answer tables only: each row carries the positions between which it stood.
+Takes two positions; hands on the rows of answer tables that stood otherwise at the one than at the
+other, and the rows of answers that differ because of them. Reads answer tables only: each row
+carries the positions between which it stood.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.answers.asking import check_taken_in
+from ledger.answers.answer import Answer, Row
+from ledger.answers.asking import ask, check_taken_in
+from ledger.answers.registry import QUESTIONS, Question
 from ledger.errors import BadValue, NotFound
 from ledger.projections.projection import Projection, standing_at
 from ledger.projections.registry import PROJECTIONS
 from ledger.store.checkpoints import read_checkpoint
 
-Row = dict[str, Any]
+ANY_OTHER = "any other"
+"""Stands for every citizenship that has no row."""
+Key = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,21 @@ class Change:
     """The events between the two points that changed it."""
 
 
+@dataclass(frozen=True, slots=True)
+class AnswerChange:
+    """One row of an answer before and after, its total, or what is left for any other."""
+
+    question: str
+    parameters: Row
+    """With which it was asked, such as by what; not the position."""
+    key: Row
+    """Empty: the total."""
+    before: Row | None
+    """None: the answer had no such row."""
+    after: Row | None
+    """None: it has no such row any more."""
+
+
 def changes(connection: sa.Connection, start: int, end: int) -> list[Change]:
     """Return the rows that stand otherwise after position `end` than after position `start`.
 
@@ -49,6 +69,58 @@ def changes(connection: sa.Connection, start: int, end: int) -> list[Change]:
         check_taken_in(connection, [projection], end)
         for table in projection.tables:
             found += _changes(connection, projection, table, start, end)
+    return found
+
+
+def answer_changes(
+    connection: sa.Connection, start: int, end: int, found: Iterable[Change]
+) -> list[AnswerChange]:
+    """Return the rows of answers that differ as of `start` and as of `end`.
+
+    `found` are the `changes` between the two: a question none of whose projections is among them is
+    not asked, nor is one that has a projection that was never built. The others cost two answers
+    each, over everything on record; `releases` costs four. Raises what `ask` does.
+    """
+    touched = {change.projection for change in found}
+    there = {projection.name for projection in built(connection)} if touched else set()
+    differing: list[AnswerChange] = []
+    for question in QUESTIONS:
+        behind_it = {projection.name for projection in question.projections}
+        if behind_it & touched and behind_it <= there:
+            for parameters in question.compared:
+                before, after = (
+                    ask(connection, question, **parameters, as_of=at) for at in (start, end)
+                )
+                differing += _differing(question, parameters, before, after)
+    return differing
+
+
+def _differing(
+    question: Question, parameters: Row, before: Answer, after: Answer
+) -> Iterator[AnswerChange]:
+    """Yield what differs: rows in the order of the later answer, those it lacks, then totals."""
+    for parts_of in (_rows, _totals):
+        was, now = parts_of(question, before), parts_of(question, after)
+        for key in dict.fromkeys([*now, *was]):
+            if was.get(key) != now.get(key):
+                yield AnswerChange(
+                    question.name, parameters, dict(key), was.get(key), now.get(key)
+                )
+
+
+def _rows(question: Question, answer: Answer) -> dict[Key, Row]:
+    aside = {*question.key, *question.not_compared}
+    found = {}
+    for row in answer:
+        key = tuple((name, row[name]) for name in question.key if name in row)
+        found[key] = {name: value for name, value in row.items() if name not in aside}
+    return found
+
+
+def _totals(_: Question, answer: Answer) -> dict[Key, Row]:
+    found: dict[Key, Row] = {(): answer.total} if answer.total else {}
+    if other := answer.further.get("any_other_citizenship"):
+        found[(("citizenship", ANY_OTHER),)] = other
     return found
 
 

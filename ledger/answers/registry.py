@@ -6,12 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from ledger.answers.answer import Answer
-from ledger.answers.coded_events import coded_events
+from ledger.answers.answer import Answer, Row
+from ledger.answers.coded_events import PLACE, coded_events
 from ledger.answers.disputes import disputes
 from ledger.answers.exchanges import exchanges
 from ledger.answers.people import people
-from ledger.answers.releases import releases
+from ledger.answers.releases import BY, COUNTS, releases
 from ledger.answers.sanctions import sanctions
 from ledger.answers.talks import talks
 from ledger.answers.tallies import tallies
@@ -44,38 +44,56 @@ class Question:
     """Which of the parameters in `cli.answer.OPTIONS` it takes, beside as_of and valid_at."""
     projections: tuple[Projection, ...]
     """Those whose tables it reads."""
+    key: tuple[str, ...]
+    """What tells the rows of one answer apart: of these fields, those that they have."""
     party: sa.Column[Any] | None = None
     """Where the organisations stand that `state` may name beside countries."""
     examples: tuple[str, ...] = ()
     """Further command lines for the help page."""
+    compared: tuple[Row, ...] = ({},)
+    """The parameters with which two of its answers are compared, each in turn."""
+    not_compared: tuple[str, ...] = ()
+    """Fields that take longer to put together than the answer; what else a row says tells."""
+    of_persons: tuple[Projection, ...] = ()
+    """Those that it reads, too, where persons are counted."""
+
+    def reads(self, parameters: Row) -> tuple[Projection, ...]:
+        """Return the projections that it reads when it is asked with these parameters."""
+        more = self.of_persons if parameters.get("count") == COUNTS[1] else ()
+        return (*self.projections, *more)
 
 
 QUESTIONS: tuple[Question, ...] = (
     Question("releases", "How many people were freed, at least and at most?", releases,
              ("by", "state", "development", "since", "until", "stage", "count", "reversals",
-              "citizenships"), (RELEASES, MERGES),
+              "citizenships"), (RELEASES, MERGES), BY,
              releases_table.c.released_by,
              ("ledger answer releases --state BY --since 2025-11-01",
-              "ledger answer releases --by day --state Belarus --format csv")),
+              "ledger answer releases --by day --state Belarus --format csv"),
+             ({"by": "state"}, {"by": "citizenship"}), of_persons=(PERSONS,)),
     Question("tallies", "What do sources claim as totals, against what the ledger derives?",
-             tallies, ("state",), (TALLIES, RELEASES, MERGES), tallies_table.c.state,
-             ("ledger answer tallies --state Belarus",)),
+             tallies, ("state",), (TALLIES, RELEASES, MERGES), ("position",), tallies_table.c.state,
+             ("ledger answer tallies --state Belarus",), not_compared=("developments",)),
     Question("disputes", "Which developments have reports that contradict each other?", disputes,
-             ("state", "development"), (DISPUTES, MERGES), dispute_parties.c.party,
+             ("state", "development"), (DISPUTES, MERGES), ("development", "type", "stage"),
+             dispute_parties.c.party,
              ("ledger answer disputes --state Belarus",)),
     Question("coded_events", "How many coded events are there, per month and pair of actors?",
              coded_events, ("development", "since", "until", "stage"), (CODED_EVENTS, MERGES),
-             None,
+             PLACE, None,
              ("ledger answer coded_events --since 2025-01 --until 2025-12",)),
     Question("sanctions", "Which measures are at which stage on which day?", sanctions,
-             ("target_state", "development"), (SANCTIONS, MERGES), None,
+             ("target_state", "development"), (SANCTIONS, MERGES),
+             ("development", "target", "way"), None,
              ("ledger answer sanctions --state BY --valid-at 2025-12-13",)),
     Question("talks", "Who talked with whom, when and in which form?", talks,
-             ("party", "development"), (TALKS, MERGES), talk_parties.c.party,
+             ("party", "development"), (TALKS, MERGES), ("development", "stage"),
+             talk_parties.c.party,
              ("ledger answer talks --state BY",)),
     Question("exchanges", "What was given in return for what, who says so, who denies it?",
-             exchanges, ("development",), (EXCHANGES, MERGES)),
+             exchanges, ("development",), (EXCHANGES, MERGES), ("development", "link", "to")),
     Question("people", "Who is detained, ordered free, free, or back in custody?", people,
-             ("state", "development"), (PEOPLE, MERGES, PERSONS), people_table.c.held_by,
+             ("state", "development"), (PEOPLE, MERGES, PERSONS), ("person",),
+             people_table.c.held_by,
              ("ledger answer people --state BY --valid-at 2025-09-16",)),
 )

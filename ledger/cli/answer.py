@@ -11,6 +11,7 @@ import click
 
 from ledger.answers import asking
 from ledger.answers.answer import SAME_AS, Answer, Row, is_to_come
+from ledger.answers.changes import ANY_OTHER
 from ledger.answers.registry import QUESTIONS, Question
 from ledger.answers.releases import BY, CITIZENSHIPS, COUNTS, REVERSALS
 from ledger.book import now
@@ -152,7 +153,7 @@ def print_numbers(found: Answer) -> None:
     rows = [tuple(_named_cell(name, row) for name in found.shown) for row in found.rows]
     if found.total and found.columns[0] != "day":
         total = {found.columns[0]: "total", **found.total}
-        rows.append(tuple(_cell(name, total.get(name, "")) for name in found.shown))
+        rows.append(tuple(cell(name, total.get(name, "")) for name in found.shown))
     titles = [name.replace("_", " ") for name in found.shown]
     if fits(titles, rows):
         print_table(titles, rows, numbers=[name.replace("_", " ") for name in NUMBERS])
@@ -186,10 +187,10 @@ def _dispute(dispute: Row) -> str:
 def _named_cell(name: str, row: Row) -> str:
     """Return a cell of a row; what has several names, as it is merged, shows them all."""
     names = [row[name], *row.get(SAME_AS.get(name, ""), ())]
-    return " = ".join(_cell(name, value) for value in names)
+    return " = ".join(cell(name, value) for value in names)
 
 
-def _cell(name: str, value: Any) -> str:
+def cell(name: str, value: Any) -> str:
     """Return a value as the table shows it; a bound that nobody stated is `?`."""
     if isinstance(value, bool):
         return "yes" if value else ""
@@ -218,7 +219,7 @@ def _with_country(code: str) -> str:
 def _csv_rows(found: Answer) -> list[list[object]]:
     rows = list(found.rows)
     if found.columns[0] == "citizenship":
-        rows.append({"citizenship": "any other", **found.further["any_other_citizenship"]})
+        rows.append({"citizenship": ANY_OTHER, **found.further["any_other_citizenship"]})
     if found.total and found.columns[0] != "day":
         rows.append({found.columns[0]: "total", **found.total})
     return [

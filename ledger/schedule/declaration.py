@@ -167,15 +167,20 @@ def _arguments(command: object) -> tuple[str, ...]:
 def _line_of(text: str, key: str, number: int | None = None) -> int:
     """Return the line of a key, at the top or in the entry of that number; or the entry's line."""
     lines = text.splitlines()
-    headers = _real(lines, rf"\[\[\s*[\"']?{TABLE}[\"']?\s*\]\]")
-    first, last = 1, len(lines)
-    if number is not None and number < len(headers):
-        first = headers[number]
-        last = headers[number + 1] - 1 if number + 1 < len(headers) else len(lines)
-    word = rf"[\"']?{re.escape(key)}[\"']?"
-    pattern = rf"{word}\s*[=.]|\[+\s*{word}\s*[\].]"
-    inside = [line for line in _real(lines, pattern) if first <= line <= last] if key else []
-    return inside[0] if inside else first
+    word, schedule = (rf"[\"']?{re.escape(name)}[\"']?" for name in (key, TABLE))
+    entries = _real(lines, rf"\[\[\s*{schedule}\s*\]\]")
+    if number is not None and number >= len(entries):
+        return _line_of(text, TABLE)  # written as one array
+    start, end = 0, len(lines) + 1
+    if number is not None:
+        start, end, *_ = *entries[number:], end
+        if not key:
+            return start
+    header = word if number is None else rf"{schedule}\s*\.\s*{word}"
+    keys_end = next((line for line in _real(lines, r"\[") if line > start), end)
+    keys = [line for line in _real(lines, rf"{word}\s*[=.]") if start < line < keys_end]
+    tables = [line for line in _real(lines, rf"\[+\s*{header}\s*[\].]") if start < line < end]
+    return min([*keys, *tables], default=max(start, 1))
 
 
 def _real(lines: Sequence[str], pattern: str) -> list[int]:
