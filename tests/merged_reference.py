@@ -107,6 +107,8 @@ def coded_of(tables: Tables, names: Names, stage: str, since: str, until: str) -
     counts: dict[tuple[str, ...], list[int]] = {}
     rows = [row for row in tables["coded_events"] if row["stage"] == stage]
     for (_, dataset), own in _by(rows, names, "dataset").items():
+        if any(row["month"] != "unstated" for row in own):
+            own = [row for row in own if row["month"] != "unstated"]
         streams = {row["stream"] for row in own}
         said = {(row["stream"], _place(row)): row for row in own}
         bounds = {

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recording import answered, bounds_of, recorded, release
+from recording import SOURCE, answered, bounds_of, recorded, release
 from small_claims import some_claims, states
 from worlds import allowed, fewest_alone, is_open, subsets
 
@@ -302,3 +302,21 @@ def test_the_command_takes_the_rule(database: str) -> None:
     assert "undone: " in explained
     assert "Sum: 0 to 6." in explained
 
+
+
+def test_two_keys_of_one_person_count_once(two: sa.Engine) -> None:
+    """Persons that are merged are one, where persons are counted; no other number changes."""
+    before = asked(two)
+    recorded(two, "".join(
+        f"- {{kind: PersonIdentified, person: {key}, name: A. Name, provenance: {SOURCE}}}\n"
+        for key in ("p-a", "p-b")
+    ) + "- {kind: PersonsMerged, person: p-b, same_as: p-a, reason: one passport}\n")
+    answered(two)
+
+    assert (asked(two).rows, asked(two).total) == (before.rows, before.total)
+    answer = asked(two, count="persons")
+    assert [one["person"] for one in answer.further["freed_again"]] == ["person/p-a"]
+    assert (answer.total["low"], answer.total["high"]) == (4, 8)
+    assert bounds_of(answer)["PL"] == (1, 4)
+    now_and_then = asked(two, count="persons", as_of=3)
+    assert (now_and_then.total["low"], now_and_then.total["high"]) == (5, 7)

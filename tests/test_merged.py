@@ -226,6 +226,15 @@ def test_a_person_with_two_keys_in_one_report_stands_in_it_once(engine: sa.Engin
     assert shown(asked_for(engine, "people").rows, "person", "positions") == [("person/p-1", [1])]
 
 
+def test_a_merged_coded_event_of_no_stated_month(engine: sa.Engine) -> None:
+    """What states no month contradicts no month: the one that is stated counts."""
+    month, none = coded("a", when="2025-10-01"), coded("b", when="2025-01/..")
+    recorded(engine, month + none + merge("a", "b"))
+    assert shown(asked_for(engine, "coded_events").rows, "month", "low", "high") == [
+        ("2025-10", 1, 1)
+    ]
+
+
 def test_merged_coded_events_that_contradict_each_other(engine: sa.Engine) -> None:
     """Surely in October and surely in December: at most one of the two, so each may be none."""
     recorded(engine, coded("a", when="2025-10-01") + coded("b", when="2025-12-01")

@@ -63,9 +63,9 @@ def ask(connection: sa.Connection, question: Question, **parameters: Any) -> Ans
     """
     names = ("state", "since", "until", "valid_at", "as_of")
     scope = {name: parameters.get(name) for name in names}
-    as_of = checked(connection, question.projections, question.party, **scope)
+    as_of = checked(connection, question.reads(parameters), question.party, **scope)
     answer = question.answer(connection, **{**parameters, "as_of": as_of})
-    late = lag(connection, question.projections, as_of)
+    late = lag(connection, question.reads(parameters), as_of)
     return replace(answer, behind=late.events, stalls=late.stalls)
 
 

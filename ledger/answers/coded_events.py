@@ -24,7 +24,7 @@ from ledger.answers.merged import Groups, Span, alike, days_of, groups_of, whole
 from ledger.errors import BadValue
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
-from ledger.projections.coded_events import CODED_EVENTS
+from ledger.projections.coded_events import CODED_EVENTS, UNSTATED
 from ledger.projections.coded_events import coded_events as table
 from ledger.projections.merges import MERGES
 from ledger.projections.projection import standing_at
@@ -161,9 +161,11 @@ def _alone(row: Any) -> Counted:
 def _united(rows: Sequence[Any]) -> Iterator[Counted]:
     """Yield what the developments of one group, that a data set has, count as together.
 
-    Where one has no row it counts as 0. If in any place one is surely that another is not, only one
-    of them may be right, in all places.
+    Where one has no row it counts as 0; one of no stated month says nothing beside those that state
+    it. If in any place one is surely that another is not, only one of them may be right, in all
+    places.
     """
+    rows = [row for row in rows if row.month != UNSTATED] or rows
     of = len({row.stream for row in rows})
     places = alike(map(_alone, rows), lambda one: one.place)
     lows, highs = {}, {}

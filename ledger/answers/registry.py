@@ -11,7 +11,7 @@ from ledger.answers.coded_events import PLACE, coded_events
 from ledger.answers.disputes import disputes
 from ledger.answers.exchanges import exchanges
 from ledger.answers.people import people
-from ledger.answers.releases import BY, releases
+from ledger.answers.releases import BY, COUNTS, releases
 from ledger.answers.sanctions import sanctions
 from ledger.answers.talks import talks
 from ledger.answers.tallies import tallies
@@ -54,6 +54,13 @@ class Question:
     """The parameters with which two of its answers are compared, each in turn."""
     not_compared: tuple[str, ...] = ()
     """Fields that take longer to put together than the answer; what else a row says tells."""
+    of_persons: tuple[Projection, ...] = ()
+    """Those that it reads, too, where persons are counted."""
+
+    def reads(self, parameters: Row) -> tuple[Projection, ...]:
+        """Return the projections that it reads when it is asked with these parameters."""
+        more = self.of_persons if parameters.get("count") == COUNTS[1] else ()
+        return (*self.projections, *more)
 
 
 QUESTIONS: tuple[Question, ...] = (
@@ -63,10 +70,9 @@ QUESTIONS: tuple[Question, ...] = (
              releases_table.c.released_by,
              ("ledger answer releases --state BY --since 2025-11-01",
               "ledger answer releases --by day --state Belarus --format csv"),
-             ({"by": "state"}, {"by": "citizenship"})),
+             ({"by": "state"}, {"by": "citizenship"}), of_persons=(PERSONS,)),
     Question("tallies", "What do sources claim as totals, against what the ledger derives?",
-             tallies, ("state",), (TALLIES, RELEASES, MERGES), ("position",),
-             tallies_table.c.state,
+             tallies, ("state",), (TALLIES, RELEASES, MERGES), ("position",), tallies_table.c.state,
              ("ledger answer tallies --state Belarus",), not_compared=("developments",)),
     Question("disputes", "Which developments have reports that contradict each other?", disputes,
              ("state", "development"), (DISPUTES, MERGES), ("development", "type", "stage"),

@@ -4,7 +4,8 @@ Takes the question's parameters; hands on an Answer: rows with bounds, the total
 the assumptions, and what is disputed. Reads answer tables only, never an event.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from operator import attrgetter
 
 import sqlalchemy as sa
@@ -22,16 +23,19 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
+from ledger.answers.merged import groups_of
 from ledger.answers.windows import NEVER
 from ledger.errors import BadValue
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
 from ledger.projections.merges import MERGES
+from ledger.projections.persons import PERSONS, person_merges
 from ledger.projections.release_counts import counted
 from ledger.projections.release_list import Rule
 from ledger.projections.release_sums import RolledUp, Sum, rolled_up
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES
+from ledger.store.read import among
 
 BY = ("citizenship", "state", "day")
 
@@ -100,10 +104,14 @@ def releases(
         first_day(since),
         end,
         stage,
-        reached(connection, (RELEASES, MERGES), asked),
+        reached(connection, (RELEASES, MERGES, *([PERSONS] if rule.persons else [])), asked),
         stream_name(connection, development),
     )
-    found = counted(connection, by, scope, rule) if any(rule) else rolled_up(connection, by, scope)
+    if any(rule):
+        first_keys = partial(_first_keys, connection, scope.as_of)
+        found = counted(connection, by, scope, rule, first_keys)
+    else:
+        found = rolled_up(connection, by, scope)
     disputed = [line.partition(" ") for line in sorted(found.disputes)]
     disputes = [
         {"development": stream, "positions": positions}
@@ -133,6 +141,16 @@ def releases(
         disputes,
         further,
     )
+
+
+def _first_keys(
+    connection: sa.Connection, as_of: int | None, keys: Collection[str]
+) -> dict[str, str]:
+    """Return the first of a person's keys for each of these that is merged."""
+    person = person_merges.c.person
+    asked = sa.select(person).where(among(connection, person, sorted(keys)))
+    groups = groups_of(connection, asked, as_of, person_merges)
+    return {key: group[0] for key, group in groups.items()}
 
 
 def rule_of(count: str, reversals: str, citizenships: str, stage: str) -> Rule:

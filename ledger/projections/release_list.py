@@ -4,7 +4,7 @@ Takes a Scope and a Rule; hands on Releases: the bounds of each, less what was u
 is net, and the persons that are surely among them. Costs some microseconds a release.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from ledger.projections.releases import release_citizenships, release_persons, r
 Cells = dict[str, Bounds]
 """By citizenship."""
 UNDONE = "reversed"
+FirstKeys = Callable[[Collection[str]], Mapping[str, str]]
 
 
 class Rule(NamedTuple):
@@ -75,15 +76,27 @@ class Release:
     """The total before that was taken off."""
 
 
-def listed(connection: sa.Connection, scope: Scope, rule: Rule) -> list[Release]:
-    """Return the releases in scope, as the rule has each of them."""
+def nobody_merged(_: Collection[str]) -> Mapping[str, str]:
+    """Return no other key for anybody."""
+    return {}
+
+
+def listed(
+    connection: sa.Connection, scope: Scope, rule: Rule, first_keys: FirstKeys = nobody_merged
+) -> list[Release]:
+    """Return the releases in scope, as the rule has each of them.
+
+    `first_keys` gives the first of a person's keys for each key that is merged, of those asked for.
+    """
     totals, given = totals_of(scope)
     cells: dict[str, Cells] = {}
     alone: dict[str, dict[str, int]] = {}
     for group, code, low, high, only in connection.execute(_cells(totals), given):
         cells.setdefault(group, {})[code] = Bounds(low, high)
         alone.setdefault(group, {})[code] = only
-    persons = _persons(connection, totals, given) if rule.persons else {}
+    persons, twice = (
+        _persons(connection, totals, given, first_keys) if rule.persons else ({}, {})
+    )
     undone = _undone(connection, totals, given) if rule.net else {}
     found = []
     for group, state, first, last, low, high, other, disputed, within, several in (
@@ -96,6 +109,8 @@ def listed(connection: sa.Connection, scope: Scope, rule: Rule) -> list[Release]
             group, state, first, last, Bounds(low, high), other, bool(disputed), bool(within),
             cells.get(group, {}), alone.get(group, {}), named if sure else {},
         )
+        if group in twice:
+            one = _with_fewer(one, twice[group])
         found.append(less(one, undone[group], scope.until) if group in undone else one)
     return found
 
@@ -168,14 +183,36 @@ def members_of(
 
 
 def _persons(
-    connection: sa.Connection, totals: ReleaseTotals, given: Mapping[str, Any]
-) -> dict[str, dict[str, frozenset[str]]]:
+    connection: sa.Connection,
+    totals: ReleaseTotals,
+    given: Mapping[str, Any],
+    first_keys: FirstKeys,
+) -> tuple[dict[str, dict[str, frozenset[str]]], dict[str, int]]:
+    """Return what the persons of each release hold, and how many of its keys are others' again."""
+    rows = connection.execute(_listed_persons(totals), given).all()
+    first = first_keys({person for _, person, _ in rows})
     found: dict[str, dict[str, frozenset[str]]] = {}
-    for group, person, citizenships in connection.execute(_listed_persons(totals), given):
-        held = frozenset(citizenships.split())
+    keys: dict[str, set[str]] = {}
+    for group, person, citizenships in rows:
+        held, one = frozenset(citizenships.split()), first.get(person, person)
         of_group = found.setdefault(group, {})
-        of_group[person] = held | of_group.get(person, held)
-    return found
+        of_group[one] = held | of_group.get(one, held)
+        keys.setdefault(group, set()).add(person)
+    twice = {group: len(keys[group]) - len(persons) for group, persons in found.items()}
+    return found, {group: many for group, many in twice.items() if many}
+
+
+def _with_fewer(one: Release, twice: int) -> Release:
+    """Return the release with lower lows: so many of its persons were counted by two keys."""
+    def lower(bounds: Bounds) -> Bounds:
+        return Bounds(max(0, bounds.low - twice), bounds.high)
+
+    return replace(
+        one,
+        total=lower(one.total),
+        cells={code: lower(bounds) for code, bounds in one.cells.items()},
+        alone={code: max(0, low - twice) for code, low in one.alone.items()},
+    )
 
 
 def _undone(
