@@ -4,7 +4,7 @@ Takes the question's parameters; hands on an Answer with a row for each developm
 dispute. Reads answer tables only, never an event.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -21,7 +21,16 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
-from ledger.answers.merged import Asked, Groups, alike, groups_of, others, positions_of, whole
+from ledger.answers.merged import (
+    Asked,
+    Groups,
+    alike,
+    groups_of,
+    others,
+    plain_rows,
+    positions_of,
+    whole,
+)
 from ledger.folding import no_collections
 from ledger.projections.disputes import ABOUT, DISPUTES, dispute_parties
 from ledger.projections.disputes import disputes as table
@@ -61,9 +70,9 @@ def disputes(
         state=state_code(state), development=stream_name(connection, development), as_of=asked
     )
     groups = groups_of(connection, _asked_about(scope, at), at)
-    found: Sequence[Any] = connection.execute(_query(scope, at)).all()
+    found: list[tuple[Any, ...]] = plain_rows(connection, _query(scope, at))
     if groups:
-        lone = [row for row in found if row.stream not in groups]
+        lone = [row for row in found if row[0] not in groups]
         found = sorted([*lone, *_united(connection, groups, scope.get("state"), at)])
     return Answer(
         DISPUTES.question,
@@ -75,7 +84,7 @@ def disputes(
                 "stage": stage,
                 "about": about,
                 "positions": positions,
-                "same_as": others(groups, stream),
+                "same_as": others(groups, stream) if groups else [],
             }
             for (stream, type, stage, about, _), positions
             in zip(found, read_positions([row[-1] for row in found]), strict=True)

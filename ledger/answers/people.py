@@ -21,7 +21,7 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
-from ledger.answers.merged import Asked, Groups, alike, groups_of, others, whole
+from ledger.answers.merged import Asked, Groups, groups_of, others, plain_rows, whole
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER, agreed, both
 from ledger.projections.merges import MERGES
@@ -79,7 +79,9 @@ def people(
         c.person, c.event + " " + c.stage, sa.func.coalesce(c.valid_from, ""),
         sa.func.coalesce(c.valid_until, EVER), c.position, c.citizenships, c.stream,
     ).where(*conditions)
-    steps = alike(connection.execute(query).all(), lambda row: whole(persons, row[0]))
+    steps: dict[Any, list[Any]] = {}
+    for row in plain_rows(connection, query):
+        steps.setdefault(persons.get(row[0], row[0]), []).append(row)
     rows = [_row(theirs, groups, persons, day or EVER) for theirs in steps.values()]
     return Answer(
         PEOPLE.question,
@@ -119,9 +121,11 @@ def follow(before: str | None, said: str) -> str | None:
 
 
 def _row(theirs: list[Any], groups: Groups, persons: Groups, day: str) -> Row:
-    person = min([row[0] for row in theirs])
+    person = theirs[0][0]
+    if person in persons:
+        person = min([row[0] for row in theirs])
     steps = agreed(
-        (whole(groups, stream), _KNOWN.get(said, NO_CHANGE), first, last)
+        (groups.get(stream, stream), _KNOWN.get(said, NO_CHANGE), first, last)
         for _, said, first, last, _, _, stream in theirs
     )
     (status, since, until), may_be = both(steps, day, follow, ORDER)
@@ -134,5 +138,5 @@ def _row(theirs: list[Any], groups: Groups, persons: Groups, day: str) -> Row:
         "may_be": may_be,
         "citizenships": sorted({*codes.split()}),
         "positions": sorted({at for _, _, first, _, at, *_ in theirs if first <= day}),
-        "same_as": others(persons, person),
+        "same_as": others(persons, person) if person in persons else [],
     }

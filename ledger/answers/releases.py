@@ -107,11 +107,7 @@ def releases(
         reached(connection, (RELEASES, MERGES, *([PERSONS] if rule.persons else [])), asked),
         stream_name(connection, development),
     )
-    if any(rule):
-        first_keys = partial(_first_keys, connection, scope.as_of)
-        found = counted(connection, by, scope, rule, first_keys)
-    else:
-        found = rolled_up(connection, by, scope)
+    found = _found(connection, by, scope, rule)
     disputed = [line.partition(" ") for line in sorted(found.disputes)]
     disputes = [
         {"development": stream, "positions": positions}
@@ -141,6 +137,12 @@ def releases(
         disputes,
         further,
     )
+
+
+def _found(connection: sa.Connection, by: str, scope: Scope, rule: Rule) -> RolledUp:
+    if not any(rule):
+        return rolled_up(connection, by, scope)
+    return counted(connection, by, scope, rule, partial(_first_keys, connection, scope.as_of))
 
 
 def _first_keys(

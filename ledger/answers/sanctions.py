@@ -21,7 +21,7 @@ from ledger.answers.answer import (
     read_positions,
     stream_name,
 )
-from ledger.answers.merged import Asked, Groups, alike, groups_of, others, whole
+from ledger.answers.merged import Asked, Groups, alike, groups_of, others, plain_rows, whole
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER
 from ledger.projections.merges import MERGES
@@ -89,7 +89,7 @@ def sanctions(
                 "until": until,
                 "may_be": may_be,
                 "reached": reached,
-                "same_as": others(groups, development),
+                "same_as": others(groups, development) if groups else [],
                 "positions": positions,
             }
             for (
@@ -130,9 +130,7 @@ def _lone(
         return [*_worked_out(reports, {}, day)]
     c = sanction_courses.c
     query = sa.select(c.stream, c.target, c.way, *(c[name] for name in VALUES), sa.null())
-    with connection.execute(query.where(*conditions)) as result:
-        assert result.cursor is not None
-        return [*result.cursor.fetchall()]  # the driver's tuples: a state has thousands
+    return plain_rows(connection, query.where(*conditions))
 
 
 def _united(

@@ -29,6 +29,7 @@ from ledger.answers.merged import (
     groups_of,
     joined,
     others,
+    plain_rows,
     positions_of,
     whole,
 )
@@ -68,11 +69,9 @@ def talks(
     stream = stream_name(connection, development)
     days = first_day(valid_at), last_day(valid_at)
     groups = groups_of(connection, _asked_about(party, stream, at), at)
-    found: list[Talk] = [
-        row for row in connection.execute(_query(party, stream, at).where(*_may_be_on(days)))
-        if row[2] not in groups
-    ]
+    found: list[Talk] = [*plain_rows(connection, _query(party, stream, at, days))]
     if groups:
+        found = [row for row in found if row[2] not in groups]
         found += [row for row in _united(connection, groups, party, at) if _overlaps(row, days)]
     found.sort(key=_by_day)
     return Answer(
@@ -88,7 +87,7 @@ def talks(
                 "place": place,
                 "stage": stage,
                 "reports": reports,
-                "same_as": others(groups, development),
+                "same_as": others(groups, development) if groups else [],
                 "positions": positions,
             }
             for (latest, earliest, development, stage, parties, form, place, reports, _), positions
@@ -119,10 +118,12 @@ def _standing(as_of: int | None) -> sa.Select[Any]:
     ).where(standing_at(table, as_of))
 
 
-def _query(party: str | None, stream: str | None, as_of: int | None) -> sa.Select[Any]:
+def _query(
+    party: str | None, stream: str | None, as_of: int | None, days: Span
+) -> sa.Select[Any]:
     """Return the talks by themselves: from the rows of a party."""
     c, theirs = table.c, talk_parties.c
-    query = _standing(as_of)
+    query = _standing(as_of).where(*_may_be_on(days))
     if stream is not None:
         query = query.where(c.stream == stream)
     if party is None:
@@ -185,5 +186,4 @@ def _overlaps(talk: Talk, days: Span) -> bool:
 
 def _by_day(row: Talk) -> tuple[str, str, str]:
     """Sort in Python, so that every database gives one order."""
-    latest, earliest, stream, stage, *_ = row
-    return latest or earliest or "", stream, stage
+    return row[0] or row[1] or "", row[2], row[3]
