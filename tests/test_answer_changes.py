@@ -10,7 +10,13 @@ from click.testing import CliRunner
 from recording import page_by_page, recorded, release
 
 from ledger.answers.asking import ask
-from ledger.answers.changes import ANY_OTHER, AnswerChange, answer_changes, changes
+from ledger.answers.changes import (
+    ANY_OTHER,
+    AnswerChange,
+    answer_changes,
+    changes,
+    events_behind,
+)
 from ledger.answers.registry import QUESTIONS, Question
 from ledger.book import now
 from ledger.cli.main import ledger
@@ -99,6 +105,41 @@ def test_the_changes_lead_from_the_one_answer_to_the_other(engine: sa.Engine) ->
                 assert before == after
 
 
+def test_the_events_behind_a_question_are_those_that_changed_it(engine: sa.Engine) -> None:
+    """One event after the other: wherever an answer differs, that event is behind its question,
+    and it is among those of the whole way as long as the rows differ at its end."""
+    *_, size = page_by_page(engine)
+    recorded(engine, MORE_MERGED)
+    rebuild_all(engine, PROJECTIONS, now)
+    last, moved = size + 2, 0
+
+    with reading(engine) as connection:
+        whole = events_behind(changes(connection, 0, last))
+        for position in range(1, last + 1):
+            rows = changes(connection, position - 1, position)
+            differing = answer_changes(connection, position - 1, position, rows)
+            behind = events_behind(rows)
+            assert {change.question for change in differing} <= behind.keys()
+            assert set(behind.values()) <= {(position,)}
+            moved += position in whole.get("releases", ()) and "releases" in behind
+    assert moved > 10
+    assert len(whole["releases"]) == moved
+    assert whole["releases"][-1] == last
+
+
+def test_many_events_are_told_by_their_number(run: Any) -> None:
+    """Under a question a few positions are listed, of many the first ones, the last, how many."""
+    run("record", "-", text="".join(release(f"r{n}", total=1) for n in range(40)))
+    run("projections", "rebuild")
+
+    lines = run("diff", "--from", "0").splitlines()
+
+    assert lines[:2] == ["answer releases by state",
+                         "  through 40 positions: 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, … 40"]
+    few = run("diff", "--from", "0", "--to", "2").splitlines()
+    assert few[1] == "  through positions 1, 2"
+
+
 def test_every_question_says_what_tells_its_rows_apart() -> None:
     """No question is compared without a key; its parameters are some that it takes."""
     for question in QUESTIONS:
@@ -158,6 +199,7 @@ def test_the_command_tells_the_answers_before_the_rows(run: Any) -> None:
     assert "answer releases by state" in lines
     total = "  total        low 22 → 10; high 22 → 12; disputed no → yes; developments 2 → 1"
     assert total in lines
+    assert lines[lines.index("answer releases by state") + 1] == "  through position 3"
     first_row = lines.index("Rows of answer tables that changed, and the events behind them")
     assert all("by position" not in line for line in lines[:first_row])
     assert any(line.endswith("by position 3") for line in lines[first_row:])
@@ -193,8 +235,9 @@ def test_as_json_answers_and_rows_stand_apart(run: Any) -> None:
         "before": None,
         "after": {"low": 10, "high": 10, "disputed": False, "developments": 1},
     }
+    assert data["events"]["releases"] == [1]
     assert data["rows"][0]["table"] == "releases"
-    assert nothing == {"answers": [], "rows": []}
+    assert nothing == {"answers": [], "events": {}, "rows": []}
 
 
 def test_rows_may_change_without_any_answer(run: Any) -> None:

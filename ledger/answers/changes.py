@@ -1,8 +1,8 @@
 """What changed between two points of the record, and through which events.
 
 Takes two positions; hands on the rows of answer tables that stood otherwise at the one than at the
-other, and the rows of answers that differ because of them. Reads answer tables only: each row
-carries the positions between which it stood.
+other, the rows of answers that differ because of them, and the events behind each question. Reads
+answer tables only: each row carries the positions between which it stood.
 """
 
 from collections.abc import Iterable, Iterator
@@ -94,6 +94,22 @@ def answer_changes(
                 )
                 differing += _differing(question, parameters, before, after)
     return differing
+
+
+def events_behind(found: Iterable[Change]) -> dict[str, tuple[int, ...]]:
+    """Return, by question, the positions of the events that changed rows which its answer reads.
+
+    `found` are the `changes`; questions without any are left out. An event among these may be
+    behind no difference, as when a second report says the same; one that is not is behind none.
+    """
+    by_projection: dict[str, set[int]] = {}
+    for change in found:
+        by_projection.setdefault(change.projection, set()).update(change.positions)
+    behind = {
+        question.name: set().union(*(by_projection.get(p.name, ()) for p in question.projections))
+        for question in QUESTIONS
+    }
+    return {name: tuple(sorted(positions)) for name, positions in behind.items() if positions}
 
 
 def _differing(

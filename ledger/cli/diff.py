@@ -1,6 +1,6 @@
 """`ledger diff`: which answers changed between two points, and through which events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import groupby
 from typing import NamedTuple
@@ -10,7 +10,14 @@ import sqlalchemy as sa
 
 from ledger.answers.answer import Row, position_at
 from ledger.answers.asking import Lag, in_one_state, lag
-from ledger.answers.changes import AnswerChange, Change, answer_changes, built, changes
+from ledger.answers.changes import (
+    AnswerChange,
+    Change,
+    answer_changes,
+    built,
+    changes,
+    events_behind,
+)
 from ledger.cli.answer import COUNTRIES, cell, remarks_on
 from ledger.cli.output import examples, format_option, print_json, print_pairs, print_text, say
 from ledger.cli.start import database_option, open_to_read
@@ -18,6 +25,9 @@ from ledger.store.read import read_head
 
 SHORT = 26
 """Of what names a row: the widest that leaves room for what changed beside it."""
+
+MANY = 12
+"""Positions that are listed under a question; JSON has all of them."""
 
 
 class _Found(NamedTuple):
@@ -43,9 +53,10 @@ def diff(database: str, start: str, end: str | None, format: str) -> None:
     """List which answers changed between two points of the record, and through which events.
 
     First the rows of answers that differ, before and after, with everything on record asked
-    for; of releases, those that are done, by state and by citizenship. Then the rows of the
-    answer tables behind them, each with the positions of the events that changed it. As JSON,
-    `data` has the former as `answers` and the latter as `rows`.
+    for; of releases, those that are done, by state and by citizenship. Under each question stand
+    the positions of the events that changed rows which it reads. Then these rows of the answer
+    tables, each with the positions of the events that changed it. As JSON, `data` has `answers`,
+    `events` (the positions by question) and `rows`.
 
     Costs two answers to each question whose tables changed (releases: four), and what the
     tables hold of rows that began or ended between the two points.
@@ -65,6 +76,7 @@ def diff(database: str, start: str, end: str | None, format: str) -> None:
     if format == "json":
         data = {
             "answers": [asdict(change) for change in found.answers],
+            "events": events_behind(found.rows),
             "rows": [asdict(change) for change in found.rows],
         }
         print_json(data, diagnostics=remarks)
@@ -75,7 +87,7 @@ def diff(database: str, start: str, end: str | None, format: str) -> None:
 
 
 def _print_all(found: _Found) -> None:
-    _print_answers(found.answers)
+    _print_answers(found.answers, events_behind(found.rows))
     if found.rows:
         if not found.answers:
             print_text("No answer changed.")
@@ -87,19 +99,33 @@ def _print_all(found: _Found) -> None:
     print_text(f"{len(found.rows)} rows changed up to position {found.last:,}.")
 
 
-def _print_answers(found: Iterable[AnswerChange]) -> None:
+def _print_answers(
+    found: Iterable[AnswerChange], behind: Mapping[str, Sequence[int]]
+) -> None:
     """Print what changed of each answer: a line a row where what names the rows is short."""
     for number, (asked, same) in enumerate(groupby(found, key=_asked)):
         if number:
             print_text()
         print_text(asked, style="bold")
-        lines = [(_named(change.key), _changed(change)) for change in same]
+        changed = list(same)
+        print_text(_through(behind[changed[0].question]), indent=2, style="dim")
+        lines = [(_named(change.key), _changed(change)) for change in changed]
         if max(len(named) for named, _ in lines) <= SHORT:
             print_pairs((f"  {named}", what) for named, what in lines)
         else:
             for named, what in lines:
                 print_text(named, indent=2)
                 print_text(what, indent=4)
+
+
+def _through(positions: Sequence[int]) -> str:
+    """Return the positions in words: the first of many, and how many there are."""
+    if len(positions) == 1:
+        return f"through position {positions[0]}"
+    if len(positions) <= MANY:
+        return f"through positions {', '.join(map(str, positions))}"
+    first = ", ".join(map(str, positions[:MANY]))
+    return f"through {len(positions):,} positions: {first}, … {positions[-1]}"
 
 
 def _asked(change: AnswerChange) -> str:
