@@ -37,7 +37,8 @@ from ledger import tables
 from ledger.book import now, workers
 from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import Run, rebuild_all
+from ledger.rebuild import rebuild_all
+from ledger.run import Run
 from ledger.store.connect import connect, reading
 
 EVERY = ("first build", "rebuild", "check")

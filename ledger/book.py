@@ -26,7 +26,8 @@ from ledger.intake.reading import Draft, Drafts, read_reports
 from ledger.intake.recording import Outcome, Writer, record
 from ledger.kinds.fields import WHO
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import Run, catch_up, rebuild_all
+from ledger.rebuild import catch_up, rebuild_all
+from ledger.run import Run
 from ledger.store.connect import Connectable, file_of, place_of, reading
 from ledger.store.connect import connect as engine_of
 from ledger.store.migrate import HEAD, revision_of, upgrade

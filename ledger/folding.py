@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from ledger.errors import UnreadableEvent
 from ledger.events import RecordedEvent
 from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, differences
+from ledger.projections.digests import Sums, sums_of
 from ledger.projections.projection import CannotApply, Fold, Projection, Rows
 from ledger.store.connect import reading
 from ledger.store.read import read_between, read_streams, stream_marks
@@ -62,6 +63,8 @@ class Folded:
     """By projection."""
     drifted: dict[str, Drifted] = field(default_factory=dict)
     """By projection; those without a difference are left out."""
+    sums: Sums = field(default_factory=dict)
+    """Of the rows by table, for a digest; of streams that were folded by name there are none."""
 
 
 def parts(
@@ -83,6 +86,7 @@ def fold_part(projections: Sequence[Projection], engine: sa.Engine, part: Part) 
     with no_collections(), reading(engine) as connection:
         events = read_between(connection, part.category, part.after, part.until, part.up_to)
         folded = fold_streams(asked, events)
+        folded.sums = sums_of(folded.rows)
         if part.compare:
             for projection in asked:
                 drifted = _compared(connection, projection, part, folded.rows)

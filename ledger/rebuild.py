@@ -10,10 +10,9 @@ Rows and checkpoint commit together. A reader sees the tables before or after, n
 crash at any point leaves the old tables serving, and the next rebuild begins clean.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 
 import sqlalchemy as sa
@@ -21,14 +20,16 @@ import sqlalchemy as sa
 from ledger.errors import CouldNot
 from ledger.folding import EVENTS, Folded, fold_named, fold_part, parts
 from ledger.processes import in_order
-from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, put_in_place
+from ledger.projections.answer_tables import EXAMPLES, AnswerTables, put_in_place
+from ledger.projections.digests import sums_of
 from ledger.projections.projection import Projection
+from ledger.run import Run
 from ledger.store.append import Clock, format_time
 from ledger.store.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from ledger.store.connect import changing, reading
 from ledger.store.locks import Check, alone
 from ledger.store.read import changed_streams, read_head
-from ledger.store.runs import RunRecord, write_run
+from ledger.store.runs import write_run
 
 STREAMS = 500
 """Streams that are taken in together; any number gives the same tables."""
@@ -36,46 +37,6 @@ WORTH_PROCESSES = 50_000
 """Events from which on starting worker processes saves more time than it costs."""
 MENDED_IN_PLACE = 10_000
 """Streams that differ, at most, where the live tables are mended; beyond, they are made anew."""
-
-
-@dataclass(slots=True)
-class Run:
-    """What one rebuild or catch-up did."""
-
-    projection: str
-    how: str
-    """rebuild, check or catch_up."""
-    started_at: str
-    ended_at: str = ""
-    position: int = 0
-    """The last position that is in the tables now."""
-    events: int = 0
-    """Events that were folded."""
-    rows: int = 0
-    """Rows that they gave."""
-    drift: int = 0
-    """Rows that the live tables held otherwise."""
-    drifts: list[Drift] = field(default_factory=list)
-    """The first of them."""
-    stalled_at: int | None = None
-    """The position that could not be applied."""
-    cause: str | None = None
-
-    @property
-    def outcome(self) -> str:
-        """ok, drift or stalled."""
-        return "stalled" if self.stalled_at else "drift" if self.drift else "ok"
-
-    def record(self) -> RunRecord:
-        """Return the run as it is remembered."""
-        named = [asdict(drift) for drift in self.drifts]
-        detail = json.dumps(named, default=repr) if named else None
-        if self.stalled_at is not None:
-            detail = f"position {self.stalled_at}: {self.cause}"
-        return RunRecord(
-            self.projection, self.how, self.started_at, self.ended_at, self.outcome,
-            self.position, self.events, self.rows, self.drift, detail,
-        )
 
 
 OnProgress = Callable[[int, int | None], object]
@@ -121,7 +82,7 @@ def rebuild_all(
     with ExitStack() as locks:
         checks = [locks.enter_context(alone(engine, p.name, holder)) for p in projections]
         works = [
-            _Work(p, Run(p.name, how, format_time(clock())), check_lock)
+            _Work(p, Run(p.name, how, format_time(clock()), sums={}), check_lock)
             for p, check_lock in zip(projections, checks, strict=True)
         ]
         head = _head(engine)
@@ -213,6 +174,7 @@ class _Work:
             return
         run.events += folded.events
         run.rows += folded.counts[name]
+        run.add({table.name: folded.sums.get(table.name, 0) for table in self.projection.tables})
         stop = folded.stalls.get(name)
         if stop and (run.stalled_at is None or stop.position < run.stalled_at):
             run.stalled_at, run.cause = stop.position, stop.cause
@@ -330,7 +292,7 @@ def _fill_up_to(folding: _Folding, works: Sequence[_Work], position: int) -> Non
     with _changing(folding.engine, works) as connection:
         for work in works:
             work.side.make(connection)
-            work.run.position = position
+            work.run.position, work.run.sums = position, {}
     for folded in folding.every_part(works, position, compare=False):
         with _changing(folding.engine, works) as connection:
             for work in works:
@@ -376,6 +338,9 @@ def _take_in(
             some = names[start : start + STREAMS]
             folded = fold_named(connection, [projection], some, up_to)
             work.heed(folded)
+            if run.sums is not None:  # it has what these streams said before
+                before = fold_named(connection, [projection], some, after)
+                run.add(sums_of(folded.rows), less=sums_of(before.rows))
             into.forget(connection, some)
             into.write(connection, folded.rows)
         if work.stalled_before(up_to):

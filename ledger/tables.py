@@ -76,6 +76,7 @@ runs = sa.Table(
     sa.Column("rows", sa.BigInteger, nullable=False),
     sa.Column("drift", sa.BigInteger, nullable=False),
     sa.Column("detail", sa.Text),
+    sa.Column("digest", Name),
     sa.Index("runs_projection", "projection", "id"),
 )
 

@@ -18,7 +18,7 @@ FLOORS: Mapping[int, tuple[str, ...]] = {
     3: ("entry", "kinds", "bounds", "tlog"),
     4: ("encoding", "developments"),
     5: ("store", "projections"),
-    6: ("folding", "processes"),
+    6: ("folding", "processes", "run"),
     7: ("intake", "rebuild", "answers", "examples"),
     8: ("audit",),
     9: ("book", "schedule"),

@@ -11,7 +11,8 @@ from recording import SOURCE, record_example, recorded, release
 
 from ledger.book import now
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import Run, catch_up, rebuild_all
+from ledger.rebuild import catch_up, rebuild_all
+from ledger.run import Run
 from ledger.store.connect import connect
 
 TALLY = f"""

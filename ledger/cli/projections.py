@@ -29,16 +29,17 @@ from ledger.cli.start import database_option, open_to_read
 from ledger.errors import BadValue, CouldNot
 from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS, projection_named
-from ledger.rebuild import Run, rebuild_all
 from ledger.rebuild import catch_up as catch_up_projection
+from ledger.rebuild import rebuild_all
+from ledger.run import Run
 from ledger.store.checkpoints import read_checkpoint
 from ledger.store.connect import reading
 from ledger.store.read import read_head, read_time
-from ledger.store.runs import last_run
+from ledger.store.runs import last_rebuild, last_run
 
-DONE = ("projection", "outcome", "position", "events", "rows", "drift")
+DONE = ("projection", "outcome", "position", "events", "rows", "drift", "digest")
 STATUS = ("projection", "version", "position", "behind", "seconds_behind", "rebuilt_at",
-          "last_drift", "stalled_at")
+          "last_drift", "stalled_at", "digest", "digest_at")
 IN_TABLE = ("projection", "position", "behind", "seconds_behind", "rebuilt_at")
 """What a table shows; where any is stalled, also at which position."""
 NUMBERS = ("version", "position", "behind", "seconds_behind", "events", "rows", "drift",
@@ -82,6 +83,7 @@ def status(database: str, format: str) -> None:
     """Say how far each projection is behind, in events and seconds, and whether it is stalled.
 
     A stalled projection met an event that it cannot apply: it stops there and serves what it has.
+    As JSON or csv also the digest of the rows that the last rebuild gave, and at which position.
     """
     with reading(open_to_read(database)) as connection:
         rows = [_state(connection, projection) for projection in PROJECTIONS]
@@ -166,11 +168,10 @@ def _report(
     remarks = [*refusals, *(remark for run in runs for remark in _remarks(run))]
     stalled = any(run.stalled_at is not None for run in runs)
     drifted = drift_is_a_finding and any(run.drift for run in runs)
-    rows = [
-        (run.projection, run.outcome, run.position, run.events, run.rows, run.drift) for run in runs
-    ]
+    columns = DONE[:-1] if format == "table" else DONE  # a digest is to be compared, not looked at
+    rows = [tuple(getattr(run, column) for column in columns) for run in runs]
     outcome = "could_not" if refusals else "finding" if stalled or drifted else "ok"
-    _print_rows(DONE, rows, format, outcome, remarks)
+    _print_rows(columns, rows, format, outcome, remarks)
 
 
 def _remarks(run: Run) -> Iterator[Diagnostic]:
@@ -196,6 +197,7 @@ def _state(connection: sa.Connection, projection: Projection) -> dict[str, Any]:
     checkpoint = read_checkpoint(connection, projection.name, projection.version)
     position = checkpoint.position if checkpoint else None
     drift = last_run(connection, projection.name, "drift")
+    rebuilt = last_rebuild(connection, projection.name) if checkpoint else None
     late = head.size - (position or 0)
     return {
         "projection": projection.name,
@@ -206,6 +208,8 @@ def _state(connection: sa.Connection, projection: Projection) -> dict[str, Any]:
         "rebuilt_at": checkpoint.rebuilt_at if checkpoint else None,
         "last_drift": drift.ended_at if drift else None,
         "stalled_at": checkpoint.stalled_at if checkpoint else None,
+        "digest": rebuilt.digest if rebuilt else None,
+        "digest_at": rebuilt.position if rebuilt else None,
     }
 
 

@@ -35,7 +35,8 @@ from ledger.cli.start import VARIABLE, database_option, open_to_read
 from ledger.errors import BadValue, CouldNot
 from ledger.store.append import format_time
 from ledger.store.connect import reading
-from ledger.store.scheduled_runs import read_runs
+from ledger.store.runs import RunRecord, runs_since
+from ledger.store.scheduled_runs import ScheduledRun, read_runs
 
 if TYPE_CHECKING:
     from ledger.schedule.declaration import Schedule
@@ -137,14 +138,29 @@ def next_times(file: Path, count: int, format: str) -> None:
 def runs(database: str, name: str | None, limit: int, format: str) -> None:
     """List what became of each slot, the newest first: also missed and skipped ones.
 
-    A slot is a moment at which a command was due. With NAME only those of that schedule.
+    A slot is a moment at which a command was due. With NAME only those of that schedule. As JSON
+    also what the projections did meanwhile: events, rows, digest, drift.
     """
     with reading(open_to_read(database)) as connection:
         found = read_runs(connection, name, limit)
+        first = min((row.started_at for row in found if row.started_at), default=None)
+        done = runs_since(connection, first) if first and format == "json" else []
     columns = ("slot", "name", "outcome", "exit_code", "slots", "how", "started_at", "ended_at",
                "detail")
     shown = ("slot", "name", "outcome", "detail")
-    _print(shown if format == "table" else columns, [asdict(row) for row in found], format)
+    rows = [{**asdict(row), "projections": _meanwhile(row, done)} for row in found]
+    _print(shown if format == "table" else columns, rows, format)
+
+
+def _meanwhile(row: ScheduledRun, done: Sequence[RunRecord]) -> list[Row]:
+    """Return the runs of projections that began and ended while the command ran."""
+    if row.started_at is None:
+        return []
+    began, ended = row.started_at, row.ended_at
+    return [
+        asdict(run) for run in done
+        if began <= run.started_at and (ended is None or run.ended_at <= ended)
+    ]
 
 
 @schedule.command(epilog=examples("ledger schedule trigger nightly"))

@@ -20,6 +20,8 @@ class RunRecord:
     events: int
     rows: int
     drift: int
+    digest: str | None
+    """Of the rows that the events up to the position give; None for a catch-up or a stall."""
     detail: str | None
     """The rows that drifted, or the cause of a stall."""
 
@@ -38,3 +40,20 @@ def last_run(connection: sa.Connection, projection: str, outcome: str | None) ->
         query = query.where(c.outcome == outcome)
     row = connection.execute(query.order_by(c.id.desc()).limit(1)).one_or_none()
     return None if row is None else RunRecord(*row)
+
+
+def last_rebuild(connection: sa.Connection, projection: str) -> RunRecord | None:
+    """Return the latest rebuild of a projection that has a digest; None where there was none."""
+    c = tables.runs.c
+    query = sa.select(*(c[name] for name in RunRecord.__slots__)).where(
+        c.projection == projection, c.how == "rebuild", c.digest.is_not(None)
+    )
+    row = connection.execute(query.order_by(c.id.desc()).limit(1)).one_or_none()
+    return None if row is None else RunRecord(*row)
+
+
+def runs_since(connection: sa.Connection, moment: str) -> list[RunRecord]:
+    """Return the runs that began at that time or later, in their order; looks at all of them."""
+    c = tables.runs.c
+    query = sa.select(*(c[name] for name in RunRecord.__slots__)).where(c.started_at >= moment)
+    return [RunRecord(*row) for row in connection.execute(query.order_by(c.id))]
