@@ -141,7 +141,7 @@ def test_a_question_names_all_that_it_reads(
 ) -> None:
     """Every answer table in the plans is one of a projection that the question names."""
     words = {word for step in plan_of(filled, ask, **question) for word in step.split()}
-    named = EXPLAINED if ask is explain_releases else question_named(ask.__name__).projections
+    named = EXPLAINED if ask is explain_releases else question_named(ask.__name__).reads(question)
     own = {table.name for projection in named for table in projection.tables}
     assert own & words
     assert words & {*metadata.tables} <= own

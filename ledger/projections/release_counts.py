@@ -93,10 +93,12 @@ def _whole(releases: Sequence[Release], rule: Rule) -> Sum:
     if not rule.persons:
         return whole
     apart = _Apart(releases)
-    for one in releases:
-        if one.within:
-            apart.add(one)
-    return whole._replace(low=max(whole.low, apart.low))
+    surely = [one for one in releases if one.within]
+    for one in surely:
+        apart.add(one)
+    # A report that contradicts itself may list more than its total; persons are no more than that.
+    most = sum(one.total.low for one in surely)
+    return whole._replace(low=max(whole.low, min(apart.low, most)))
 
 
 class _Apart:
@@ -136,7 +138,7 @@ def _sum(
     low, high = sum(lows), None if None in highs else sum(filter(None, highs))
     if rule.persons:
         sure = {person for one, _, persons in many if one.within for person in persons}
-        low = max([0, len(sure.difference(elsewhere)), *lows])
+        low = min(low, max([0, len(sure.difference(elsewhere)), *lows]))
         named = Counter(person for _, _, persons in many for person in persons)
         high = None if high is None else high - (named.total() - len(named))
     others = [one.other_high for one, _, _ in many]
@@ -177,13 +179,14 @@ def _taken_back(one: Release, undone: Undone, until: str | None) -> Iterable[Sum
 
 def _of_persons(releases: Sequence[Release]) -> list[Sum]:
     steps = []
-    low, sure = 0, set[str]()
+    low, most, sure = 0, 0, set[str]()
     apart = _Apart(releases)
     ended = [one for one in releases if one.last is not None and one.within]
     for one in sorted(ended, key=attrgetter("last")):
         sure.update(one.persons)
         apart.add(one)
-        more = max(low, one.total.low, len(sure), apart.low) - low
+        most += one.total.low
+        more = max(low, min(most, max(one.total.low, len(sure), apart.low))) - low
         low += more
         steps.append(Sum(None, one.last, more, 0, 0, 0, 0, 0))
     named = set[str]()
