@@ -35,7 +35,7 @@ def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Fresh:
     return opener(request, request.param, tmp_path)
 
 
-@settings(max_examples=3, phases=[Phase.generate], deadline=None)
+@settings(max_examples=2, phases=[Phase.generate], deadline=None)
 @given(past.histories(20, 40))
 def test_laws_of_rules(fresh: Fresh, said: tuple[past.Said, ...]) -> None:
     """The usual rule added up one by one is the sum in SQL. Net is at most gross, persons are at

@@ -28,7 +28,7 @@ from ledger.store.connect import reading
 
 
 @given(some_claims, states)
-@settings(max_examples=120)
+@settings(max_examples=60)
 def test_who_holds_one_citizenship_only(claims: list[Claim], state: str | None) -> None:
     """The low of a citizenship, less those who hold another one, too, is how many hold it alone at
     least in any small world of any of the claims that can hold together."""
@@ -96,7 +96,7 @@ def within(bounds: Bounds, number: int) -> bool:
 
 
 @given(st.lists(made(), min_size=1, max_size=2), st.booleans())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_persons_are_as_few_and_as_many_as_may_be(chain: list[Release], one: bool) -> None:
     """However the persons of several releases are the same or not, the bounds have room for how
     many they are, in all and under each citizenship."""
@@ -120,7 +120,7 @@ def added_up(chain: list[Release], by: str, rule: Rule) -> dict[str | None, tupl
 
 
 @given(made(), made(), st.sampled_from([None, 3]), st.data())
-@settings(max_examples=150)
+@settings(max_examples=80)
 def test_what_may_be_undone_is_off_the_low_and_what_surely_was_off_the_high(
     done: Release, back: Release, until: int | None, data: st.DataObject
 ) -> None:

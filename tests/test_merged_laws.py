@@ -115,7 +115,7 @@ def both_coded(connection: sa.Connection, at: int, rows: plain.Tables, names: pl
 
 
 @pytest.mark.parametrize("both", [both_talks, both_disputes, both_coded])
-@settings(max_examples=EXAMPLES or 60)
+@settings(max_examples=EXAMPLES or 25)
 @given(CASES)
 def test_an_answer_unites_what_is_merged(memory: sa.Engine, both: Both, case: Case) -> None:
     """Talks, disputes and coded events of a group are those of all its developments together, as
@@ -145,7 +145,7 @@ def nameless(rows: Rows, names: plain.Names) -> Rows:
 
 
 @pytest.mark.parametrize("ask", ASKED)
-@settings(max_examples=EXAMPLES or 60)
+@settings(max_examples=EXAMPLES or 25)
 @given(CASES)
 def test_what_is_merged_is_as_if_it_never_had_two_names(
     memory: sa.Engine, ask: Callable[..., Any], case: Case
