@@ -13,6 +13,7 @@ from ledger.answers.answer import (
     Answer,
     AsOf,
     Row,
+    check_choice,
     first_day,
     given,
     last_day,
@@ -20,8 +21,8 @@ from ledger.answers.answer import (
     reached,
     stream_name,
 )
-from ledger.answers.merged import Groups, Span, alike, days_of, groups_of, whole
-from ledger.errors import BadValue
+from ledger.answers.merged import Groups, alike, groups_of, whole
+from ledger.bounds.days import Span, common
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
 from ledger.projections.coded_events import CODED_EVENTS, UNSTATED
@@ -84,8 +85,7 @@ def coded_events(
     with what it is merged with.
     Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
-    if stage not in STAGES:
-        raise BadValue(stage, "one of " + ", ".join(STAGES))
+    check_choice(stage, STAGES)
     asked = position_at(connection, as_of)
     at = reached(connection, (CODED_EVENTS, MERGES), asked)
     end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
@@ -176,7 +176,7 @@ def _united(rows: Sequence[Any]) -> Iterator[Counted]:
     clash = any(max(lows[place]) > min(highs[place]) for place in places)
     low, high = (min, max) if clash else (max, min)
     for place, said in places.items():
-        reports, days = sum(one.reports for one in said), days_of([one.days for one in said])
+        reports, days = sum(one.reports for one in said), common([one.days for one in said])
         yield Counted(place, low(lows[place]), high(highs[place]), reports, days)
 
 

@@ -15,6 +15,7 @@ from ledger.answers.answer import (
     Row,
     given,
     last_day,
+    plain_rows,
     position_at,
     reached,
     read_positions,
@@ -27,7 +28,6 @@ from ledger.answers.merged import (
     alike,
     groups_of,
     others,
-    plain_rows,
     positions_of,
     whole,
 )

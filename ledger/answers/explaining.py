@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ledger.answers.answer import (
     AsOf,
+    check_choice,
     first_day,
     last_day,
     state_code,
@@ -19,7 +20,7 @@ from ledger.answers.answer import (
     taken_in,
 )
 from ledger.answers.asking import checked
-from ledger.answers.releases import COUNTS, check_choice, rule_of
+from ledger.answers.releases import COUNTS, rule_of
 from ledger.bounds.bounding import bound
 from ledger.bounds.claims import Bounds
 from ledger.developments import Report, fold

@@ -18,7 +18,6 @@ Groups = Mapping[str, tuple[str, ...]]
 """Each merged name, with all the names of its group in order; others are left out."""
 Asked = sa.SelectBase | str | None
 """The streams whose groups are looked for: a select, or one by name; None: all."""
-Span = tuple[str | None, str | None]
 Row = TypeVar("Row")
 Key = TypeVar("Key", bound=Hashable)
 
@@ -58,13 +57,6 @@ def groups_of(
     return groups
 
 
-def plain_rows(connection: sa.Connection, query: sa.Select[Any]) -> list[tuple[Any, ...]]:
-    """Return the driver's own tuples: a busy state has thousands of rows, and these cost half."""
-    with connection.execute(query) as result:
-        assert result.cursor is not None
-        return [*result.cursor.fetchall()]
-
-
 def whole(groups: Groups, stream: str) -> tuple[str, ...]:
     """Return all names of what the stream is: its own where it is merged with no other."""
     return groups.get(stream, (stream,))
@@ -81,18 +73,6 @@ def alike(rows: Iterable[Row], key: Callable[[Row], Key]) -> dict[Key, list[Row]
     for row in rows:
         found.setdefault(key(row), []).append(row)
     return found
-
-
-def days_of(spans: Collection[Span]) -> Span:
-    """Return the days that all spans allow; where none is left, those that any allows."""
-    firsts, lasts = [first for first, _ in spans], [last for _, last in spans]
-    first, last = max(filter(None, firsts), default=None), min(filter(None, lasts), default=None)
-    if first is None or last is None or first <= last:
-        return first, last
-    return (
-        None if None in firsts else min(filter(None, firsts)),
-        None if None in lasts else max(filter(None, lasts)),
-    )
 
 
 def joined(texts: Iterable[str | None], mark: str = ", ") -> str | None:

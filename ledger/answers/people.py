@@ -16,18 +16,18 @@ from ledger.answers.answer import (
     Row,
     given,
     last_day,
+    plain_rows,
     position_at,
     reached,
     state_code,
     stream_name,
 )
-from ledger.answers.merged import Asked, Groups, groups_of, others, plain_rows, whole
+from ledger.answers.merged import Asked, Groups, groups_of, others, whole
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER, agreed, both
-from ledger.projections.merges import MERGES
+from ledger.projections.merges import MERGES, PERSONS, person_merges
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
-from ledger.projections.persons import PERSONS, person_merges
 from ledger.projections.projection import standing_at
 
 DETAINED, ORDERED, FREE, BACK = "detained", "ordered free", "free", "back in custody"

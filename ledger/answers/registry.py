@@ -18,10 +18,9 @@ from ledger.answers.tallies import tallies
 from ledger.projections.coded_events import CODED_EVENTS
 from ledger.projections.disputes import DISPUTES, dispute_parties
 from ledger.projections.exchanges import EXCHANGES
-from ledger.projections.merges import MERGES
+from ledger.projections.merges import MERGES, PERSONS
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as people_table
-from ledger.projections.persons import PERSONS
 from ledger.projections.projection import Projection
 from ledger.projections.releases import RELEASES
 from ledger.projections.releases import releases as releases_table

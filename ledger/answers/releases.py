@@ -4,7 +4,7 @@ Takes the question's parameters; hands on an Answer: rows with bounds, the total
 the assumptions, and what is disputed. Reads answer tables only, never an event.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from functools import partial
 from operator import attrgetter
 
@@ -14,6 +14,7 @@ from ledger.answers.answer import (
     Answer,
     AsOf,
     Row,
+    check_choice,
     first_day,
     given,
     last_day,
@@ -28,8 +29,7 @@ from ledger.answers.windows import NEVER
 from ledger.errors import BadValue
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
-from ledger.projections.merges import MERGES
-from ledger.projections.persons import PERSONS, person_merges
+from ledger.projections.merges import MERGES, PERSONS, person_merges
 from ledger.projections.release_counts import counted
 from ledger.projections.release_list import Rule
 from ledger.projections.release_sums import RolledUp, Sum, rolled_up
@@ -108,20 +108,6 @@ def releases(
         stream_name(connection, development),
     )
     found = _found(connection, by, scope, rule)
-    disputed = [line.partition(" ") for line in sorted(found.disputes)]
-    disputes = [
-        {"development": stream, "positions": positions}
-        for (stream, *_), positions
-        in zip(disputed, read_positions([said for *_, said in disputed]), strict=True)
-    ]
-    further: Row = {}
-    if by == "citizenship":
-        further["any_other_citizenship"] = {"low": 0, "high": _other_high(found.total)}
-    if rule.persons:
-        further["freed_again"] = [
-            {"person": person, "developments": streams}
-            for person, streams in sorted(found.freed_again.items())
-        ]
     return Answer(
         RELEASES.question,
         (by, "low", "high", "disputed", "developments"),
@@ -134,9 +120,30 @@ def releases(
         "; ".join((COUNTING[count], COUNTING[reversals], COUNTING[citizenships], *IN_ANY_CASE)),
         ASSUMPTIONS,
         _bounded(found.total),
-        disputes,
-        further,
+        _disputes(found),
+        _further(found, by, rule),
     )
+
+
+def _disputes(found: RolledUp) -> list[Row]:
+    disputed = [line.partition(" ") for line in sorted(found.disputes)]
+    positions_of = read_positions([said for *_, said in disputed])
+    return [
+        {"development": stream, "positions": positions}
+        for (stream, *_), positions in zip(disputed, positions_of, strict=True)
+    ]
+
+
+def _further(found: RolledUp, by: str, rule: Rule) -> Row:
+    further: Row = {}
+    if by == "citizenship":
+        further["any_other_citizenship"] = {"low": 0, "high": _other_high(found.total)}
+    if rule.persons:
+        further["freed_again"] = [
+            {"person": person, "developments": streams}
+            for person, streams in sorted(found.freed_again.items())
+        ]
+    return further
 
 
 def _found(connection: sa.Connection, by: str, scope: Scope, rule: Rule) -> RolledUp:
@@ -165,12 +172,6 @@ def rule_of(count: str, reversals: str, citizenships: str, stage: str) -> Rule:
     if reversals == "net" and stage != "done":
         raise BadValue(f"net, at the stage {stage}", "gross; or the stage done, which is undone")
     return Rule(count == "persons", reversals == "net", citizenships == "one")
-
-
-def check_choice(value: str, choices: Sequence[str]) -> None:
-    """Raise BadValue for what is none of the choices."""
-    if value not in choices:
-        raise BadValue(value, "one of " + ", ".join(choices))
 
 
 def _unusual(count: str, reversals: str, citizenships: str) -> Row:

@@ -16,12 +16,13 @@ from ledger.answers.answer import (
     AsOf,
     given,
     last_day,
+    plain_rows,
     position_at,
     reached,
     read_positions,
     stream_name,
 )
-from ledger.answers.merged import Asked, Groups, alike, groups_of, others, plain_rows, whole
+from ledger.answers.merged import Asked, Groups, alike, groups_of, others, whole
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER
 from ledger.projections.merges import MERGES

@@ -14,6 +14,7 @@ from ledger.answers.answer import (
     first_day,
     given,
     last_day,
+    plain_rows,
     position_at,
     reached,
     read_positions,
@@ -23,16 +24,14 @@ from ledger.answers.answer import (
 from ledger.answers.merged import (
     Asked,
     Groups,
-    Span,
     alike,
-    days_of,
     groups_of,
     joined,
     others,
-    plain_rows,
     positions_of,
     whole,
 )
+from ledger.bounds.days import Span, common
 from ledger.folding import no_collections
 from ledger.projections.merges import MERGES
 from ledger.projections.projection import standing_at
@@ -155,7 +154,7 @@ def _united(
 
 
 def _one(same: Sequence[Any], parties: str) -> Talk:
-    first, last = days_of([(row.valid_from, row.valid_until) for row in same])
+    first, last = common([(row.valid_from, row.valid_until) for row in same])
     return (
         last,
         first,

@@ -38,6 +38,7 @@ from ledger.bounds.sums import (
     close,
     end_of,
     held_with_others,
+    hull,
     is_open,
     said_by,
     shift,
@@ -82,16 +83,13 @@ def _disputed(said: Sequence[Said], view: View) -> Bounded:
     readings, disagree = read(distinct, contested, view, most)
     positions = sorted(one.claim.position for index in disagree for one in groups[index])
 
-    def around(many: Sequence[Bounds]) -> Bounds:
-        return bounds_of(min([one.low for one in many]), max(map(end_of, many)))
-
-    total, other = [one.total for one in readings], [one.other for one in readings]
-    hull = {name: around([one.citizenships[name] for one in readings]) for name in view.names}
+    total, other = hull([one.total for one in readings]), hull([one.other for one in readings])
+    under = {name: hull([one.citizenships[name] for one in readings]) for name in view.names}
     held = {
         name: max([one.several.get(name, 0) for one in readings])
         for name in sorted({name for one in readings for name in one.several})
     }
-    return Bounded(around(total), hull, around(other), True, tuple(positions), held)
+    return Bounded(total, under, other, True, tuple(positions), held)
 
 
 def _distinct(said: Iterable[Said]) -> list[list[Said]]:

@@ -204,6 +204,11 @@ def bounds_of(low: int, high: int) -> Bounds:
     return Bounds(low, None if high >= ENDLESS else high)
 
 
+def hull(many: Sequence[Bounds]) -> Bounds:
+    """Return the bounds around all of these."""
+    return bounds_of(min([one.low for one in many]), max(map(end_of, many)))
+
+
 def end_of(stated: Bounds) -> int:
     return ENDLESS if stated.high is None else stated.high
 

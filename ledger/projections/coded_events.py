@@ -12,6 +12,7 @@ from functools import lru_cache
 
 import sqlalchemy as sa
 
+from ledger.bounds.days import Span, common
 from ledger.developments import Live, Report
 from ledger.projections.projection import Key, Projection, Said, Values, answer_table
 from ledger.tables import Name
@@ -35,8 +36,7 @@ coded_events = answer_table(
     sa.Column("reports", sa.Integer, nullable=False, comment="live reports that say so"),
 )
 
-Days = tuple[str, str]
-Months = Mapping[str, Days | tuple[None, None]]
+Months = Mapping[str, Span]
 Coding = tuple[str, str, str]
 """Source, target, code root."""
 
@@ -94,23 +94,15 @@ def _months(reports: list[Report]) -> Months:
     stated = [span for span in spans if span]
     if len(stated) < 2:
         return stated[0] if stated else {UNSTATED: (None, None)}
-    common = set.intersection(*map(set, stated)) or set.union(*map(set, stated))
+    months = set.intersection(*map(set, stated)) or set.union(*map(set, stated))
     return {
-        month: _days([span[month] for span in stated if month in span])
-        for month in sorted(common)
+        month: common([span[month] for span in stated if month in span])
+        for month in sorted(months)
     }
 
 
-def _days(spans: list[Days]) -> Days:
-    """Return the days that all spans allow, or where there is none those that any allows."""
-    first, last = max(first for first, _ in spans), min(last for _, last in spans)
-    if first <= last:
-        return first, last
-    return min(first for first, _ in spans), max(last for _, last in spans)
-
-
 @lru_cache(maxsize=1024)  # days repeat: a data set comes with thousands of rows of one day
-def _span(earliest: str | None, latest: str | None) -> dict[str, Days]:
+def _span(earliest: str | None, latest: str | None) -> dict[str, Span]:
     """Return the months of a day, each with the first and last day that belong to it."""
     if earliest is None or latest is None:
         return {}

@@ -1,34 +1,38 @@
-"""Which developments are the same as which others?
+"""Which developments are the same as which others, and which persons?
 
-Reads the streams of developments; two rows per merge that stands, one in each direction. Which
-developments they lead to however many merges lie between is followed in the answer.
+Reads the streams of developments, and those of persons; two rows per merge that stands, one in each
+direction. Where merges lead, however many lie between, is followed in the answer. Names are never
+copied here: a person is a key.
 """
+
+from functools import partial
 
 import sqlalchemy as sa
 
 from ledger.developments import Development
-from ledger.projections.projection import Key, Projection, Said, answer_table
+from ledger.projections.projection import Projection, Said, answer_table
 from ledger.tables import Name
 
-merges = answer_table(
-    "merges", "development",
-    "Two rows per merge, one for each of the two developments: which other one is the same.",
-    sa.Column("same_as", Name, primary_key=True),
-    # Read in one look-up for each development, whichever of the two the merge was recorded in.
-    sa.Index("merges_by_development", "development", "position_from", "position_until", "same_as"),
-)
+
+def _merge_table(name: str, key: str) -> sa.Table:
+    return answer_table(
+        name, key,
+        f"Two rows per merge, one for each of the two {key}s: which other one is the same.",
+        sa.Column("same_as", Name, primary_key=True),
+        # Read in one look-up for each, whichever of the two streams the merge was recorded in.
+        sa.Index(f"{name}_by_{key}", key, "position_from", "position_until", "same_as"),
+    )
 
 
-def of_ties(development: Development) -> Said:
-    """Return both directions of each merge with a development that this one is the same as."""
-    return {("merges", pair): {} for pair in both_directions(development)}
-
-
-def both_directions(one: Development) -> list[Key]:
-    """Return each merge that stands in the stream as two pairs, one in each direction."""
+def of_ties(table: str, one: Development) -> Said:
+    """Return both directions of each merge with what this one is the same as."""
     others = one.merges.values()
-    return [pair for other in others for pair in ((one.stream, other), (other, one.stream))]
+    pairs = [pair for other in others for pair in ((one.stream, other), (other, one.stream))]
+    return {(table, pair): {} for pair in pairs}
 
+
+merges = _merge_table("merges", "development")
+person_merges = _merge_table("person_merges", "person")
 
 MERGES = Projection(
     "merges",
@@ -36,5 +40,13 @@ MERGES = Projection(
     "Which developments are the same as which others?",
     "development",
     (merges,),
-    of_ties=of_ties,
+    of_ties=partial(of_ties, merges.name),
+)
+PERSONS = Projection(
+    "persons",
+    1,
+    "Which persons are the same as which others?",
+    "person",
+    (person_merges,),
+    of_ties=partial(of_ties, person_merges.name),
 )

@@ -4,9 +4,8 @@ from ledger.errors import BadValue
 from ledger.projections.coded_events import CODED_EVENTS
 from ledger.projections.disputes import DISPUTES
 from ledger.projections.exchanges import EXCHANGES
-from ledger.projections.merges import MERGES
+from ledger.projections.merges import MERGES, PERSONS
 from ledger.projections.people import PEOPLE
-from ledger.projections.persons import PERSONS
 from ledger.projections.projection import Projection
 from ledger.projections.releases import RELEASES
 from ledger.projections.sanctions import SANCTIONS

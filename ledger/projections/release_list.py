@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from ledger.bounds.claims import Bounds
+from ledger.bounds.days import common
+from ledger.bounds.sums import bounds_of, end_of, hull
 from ledger.projections.projection import standing_at
 from ledger.projections.release_totals import GROUP, ReleaseTotals, Scope, totals_of
 from ledger.projections.releases import release_citizenships, release_persons, releases
@@ -243,27 +245,15 @@ def _together(many: Sequence[Undone]) -> Undone:
     ]
     met = [_narrowest(bounds) for bounds in said]
     if any(high is not None and high < low for low, high in met):
-        met = [_widest(bounds) for bounds in said]
-    first = max(filter(None, [one.first for one in many]), default=None)
-    last = min(filter(None, [one.last for one in many]), default=None)
-    if first is not None and last is not None and last < first:
-        firsts, lasts = [one.first for one in many], [one.last for one in many]
-        first = None if None in firsts else min(filter(None, firsts))
-        last = None if None in lasts else max(filter(None, lasts))
+        met = [hull(bounds) for bounds in said]
+    first, last = common([(one.first, one.last) for one in many])
     total, other, *cells = met
     odd = tuple(sorted(dispute for one in many for dispute in one.disputes))
     return Undone(first, last, total, other.high, dict(zip(codes, cells, strict=True)), odd)
 
 
 def _narrowest(many: Sequence[Bounds]) -> Bounds:
-    highs = [high for _, high in many if high is not None]
-    return Bounds(max(low for low, _ in many), min(highs, default=None))
-
-
-def _widest(many: Sequence[Bounds]) -> Bounds:
-    highs = [high for _, high in many]
-    most = None if None in highs else max(high for high in highs if high is not None)
-    return Bounds(min(low for low, _ in many), most)
+    return bounds_of(max(low for low, _ in many), min(map(end_of, many)))
 
 
 @lru_cache(maxsize=64)

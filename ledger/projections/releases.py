@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from ledger.bounds.bounding import bound
 from ledger.bounds.claims import STATELESS, UNSTATED, Bounded, Bounds, Claim, Person
+from ledger.bounds.days import Span, crosses, hull, meet
 from ledger.developments import Live, Report
 from ledger.events import Data
 from ledger.kinds.fields import FOREIGN
@@ -139,27 +140,26 @@ def bounded_by(reports: Live) -> Bounded:
     return bound([claim(report) for report in reports], state_of(reports[0].data["by"]))
 
 
-def days(reports: Live) -> tuple[tuple[str | None, str | None], list[int]]:
+def days(reports: Live) -> tuple[Span, list[int]]:
     """Return the days that all reports allow; where none is left, those that any allows.
 
     Also the positions of the reports whose days exclude each other.
     """
-    starts = [report.data["when"].get("earliest") for report in reports]
-    ends = [report.data["when"].get("latest") for report in reports]
-    earliest = max((day for day in starts if day), default=None)
-    latest = min((day for day in ends if day), default=None)
-    if earliest is None or latest is None or earliest <= latest:
-        return (earliest, latest), []
+    spans = [
+        (report.data["when"].get("earliest"), report.data["when"].get("latest"))
+        for report in reports
+    ]
+    if len(spans) == 1:
+        return spans[0], []
+    earliest, latest = met = meet(spans)
+    if not crosses(met):
+        return met, []
     odd = [
         report.position
-        for report, start, end in zip(reports, starts, ends, strict=True)
+        for report, (start, end) in zip(reports, spans, strict=True)
         if (start and start > latest) or (end and end < earliest)
     ]
-    hull = (
-        None if None in starts else min(filter(None, starts)),
-        None if None in ends else max(filter(None, ends)),
-    )
-    return hull, odd
+    return hull(spans), odd
 
 
 def _release(reports: Live, bounded: Bounded) -> Values:
