@@ -98,7 +98,7 @@ def coded_events(
     )
     days = scope.get("since"), end
     stream = scope.get("development")
-    groups = groups_of(connection, stream, at)
+    groups = groups_of(connection, None if stream is None else [stream], at)
     stands = standing_at(table, at) & (table.c.stage == stage)
     query = _counted(days).where(stands)
     if stream is not None:

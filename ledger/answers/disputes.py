@@ -98,7 +98,7 @@ def disputes(
 def _asked_about(scope: Row, as_of: int | None) -> Asked:
     """Return the streams whose groups may count; None: all."""
     if "development" in scope:
-        return str(scope["development"])
+        return [scope["development"]]
     theirs = dispute_parties.c
     if "state" not in scope:
         return None

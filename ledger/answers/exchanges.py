@@ -58,7 +58,7 @@ def exchanges(
     at = reached(connection, (EXCHANGES, MERGES), asked)
     stream = stream_name(connection, development)
     stands = standing_at(table, at)
-    groups = groups_of(connection, stream, at)
+    groups = groups_of(connection, None if stream is None else [stream], at)
     if stream is not None:
         names = whole(groups, stream)
         stands = (table.c.stream.in_(names) | table.c.other.in_(names)) & stands

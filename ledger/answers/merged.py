@@ -1,46 +1,47 @@
 """What is merged: the groups that the developments, or the persons, of an answer's rows are in.
 
-Takes streams as a select and a position; hands on the groups of several. Nearly everything is
-merged with no other, so an answer looks that up at once, and reads its rows as if nothing were.
+Takes names, or a select of them, and a position; hands on the groups of several. Nearly everything
+is merged with no other, so an answer looks that up at once, and reads its rows as if nothing were.
 """
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from ledger.projections.merges import merges
 from ledger.projections.projection import keys_of, standing_at
-from ledger.store.read import among
 
 Groups = Mapping[str, tuple[str, ...]]
 """Each merged name, with all the names of its group in order; others are left out."""
-Asked = sa.SelectBase | str | None
-"""The streams whose groups are looked for: a select, or one by name; None: all."""
+Asked = sa.SelectBase | Collection[str] | None
+"""Whose groups are looked for: names, or a select of them; None: all."""
 Row = TypeVar("Row")
 Key = TypeVar("Key", bound=Hashable)
 
 
 def groups_of(
     connection: sa.Connection,
-    streams: Asked,
+    asked: Asked,
     as_of: int | None,
     table: sa.Table = merges,
 ) -> Groups:
-    """Return the groups that the streams are in, by all merges that stood; None: every group.
+    """Return the groups that these are in, by all merges that stood; None: every group.
 
-    Costs one statement where none is merged, which looks up each stream in an index; else one more
-    for each step from name to name.
+    Costs one statement where none is merged, which looks up each in an index, names that repeat in
+    a select as often as they come; else one more for each step from name to name.
     """
-    pairs, one = _pairs(table, as_of is None), table.c[keys_of(table)[0]]
-    values = {"as_of": as_of, "stream": streams if isinstance(streams, str) else ""}
-    query = pairs
-    if isinstance(streams, str):
-        query = _pairs_of_one(table, as_of is None)
-    elif streams is not None:
-        asked = streams.subquery("asked")
-        query = pairs.join_from(asked, table, one == asked.c[0])
+    by_name = partial(_pairs_of, table, as_of is None, connection.dialect.name == "postgresql")
+    values: dict[str, Any] = {"as_of": as_of}
+    if asked is None:
+        query = _pairs(table, as_of is None)
+    elif isinstance(asked, sa.SelectBase):
+        one = table.c[keys_of(table)[0]]
+        names = asked.subquery("asked")
+        query = _pairs(table, as_of is None).join_from(names, table, one == names.c[0])
+    else:
+        query, values["names"] = by_name(), [*asked]
     near: dict[str, set[str]] = {}
     while found := connection.execute(query, values).all():
         for name, same_as in found:
@@ -48,7 +49,7 @@ def groups_of(
         ahead = {same_as for _, same_as in found} - near.keys()
         if not ahead:
             break
-        query = pairs.where(among(connection, one, [*ahead]))
+        query, values["names"] = by_name(), [*ahead]
     groups: dict[str, tuple[str, ...]] = {}
     for name in near:
         if name not in groups:
@@ -95,8 +96,16 @@ def _pairs(table: sa.Table, now: bool) -> sa.Select[Any]:
 
 
 @lru_cache
-def _pairs_of_one(table: sa.Table, now: bool) -> sa.Select[Any]:
-    return _pairs(table, now).where(table.c[keys_of(table)[0]] == sa.bindparam("stream"))
+def _pairs_of(table: sa.Table, now: bool, postgresql: bool) -> sa.Select[Any]:
+    """Return those of the names in a parameter, which are looked up one by one."""
+    names: sa.FromClause
+    if postgresql:
+        many = sa.bindparam("names", type_=sa.ARRAY(sa.Text()))
+        names = sa.func.unnest(many).table_valued("value").render_derived()
+    else:
+        names = sa.func.json_each(sa.bindparam("names", type_=sa.JSON)).table_valued("value")
+    one = table.c[keys_of(table)[0]]
+    return _pairs(table, now).join_from(names, table, one == names.c.value)
 
 
 def _connected(name: str, near: Mapping[str, Collection[str]]) -> set[str]:

@@ -4,7 +4,6 @@ Takes the state that holds or frees them and a day; hands on an Answer with one 
 key and never by name.
 """
 
-from collections.abc import Iterator
 from operator import itemgetter
 from typing import Any
 
@@ -22,7 +21,7 @@ from ledger.answers.answer import (
     state_code,
     stream_name,
 )
-from ledger.answers.merged import Asked, Groups, groups_of, others, whole
+from ledger.answers.merged import Groups, alike, groups_of, others, whole
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER, agreed, both
 from ledger.projections.merges import MERGES, PERSONS, person_merges
@@ -70,18 +69,13 @@ def people(
     asked, day, by = position_at(connection, as_of), last_day(valid_at), state_code(state)
     at = reached(connection, (PEOPLE, MERGES, PERSONS), asked)
     stream = stream_name(connection, development)
-    groups = groups_of(connection, _streams(by, stream, at), at)
-    conditions = [*_asked(by, None if stream is None else whole(groups, stream), at)]
-    keys = sa.select(table.c.person).where(*conditions) if len(conditions) > 1 else None
-    persons = groups_of(connection, keys, at, person_merges)
-    c = table.c
-    query = sa.select(
-        c.person, c.event + " " + c.stage, sa.func.coalesce(c.valid_from, ""),
-        sa.func.coalesce(c.valid_until, EVER), c.position, c.citizenships, c.stream,
-    ).where(*conditions)
-    steps: dict[Any, list[Any]] = {}
-    for row in plain_rows(connection, query):
-        steps.setdefault(persons.get(row[0], row[0]), []).append(row)
+    streams = None
+    if stream is not None:
+        streams = whole(groups_of(connection, [stream], at), stream)
+    found = _steps(connection, by, streams, at)
+    groups = groups_of(connection, {row[-1] for row in found}, at)
+    persons = groups_of(connection, {row[0] for row in found}, at, person_merges)
+    steps = alike(found, lambda row: persons.get(row[0], row[0]))
     rows = [_row(theirs, groups, persons, day or EVER) for theirs in steps.values()]
     return Answer(
         PEOPLE.question,
@@ -93,22 +87,20 @@ def people(
     )
 
 
-def _streams(by: str | None, stream: str | None, as_of: int | None) -> Asked:
-    """Return the streams whose groups may count; None: all."""
-    if stream is not None:
-        return stream
-    return None if by is None else sa.select(table.c.stream).where(*_asked(by, None, as_of))
-
-
-def _asked(
-    by: str | None, streams: tuple[str, ...] | None, as_of: int | None
-) -> Iterator[sa.ColumnElement[bool]]:
-    """Yield the conditions on rows: a person's under a state are those of that state alone."""
-    yield standing_at(table, as_of)
+def _steps(
+    connection: sa.Connection, by: str | None, streams: tuple[str, ...] | None, as_of: int | None
+) -> list[tuple[Any, ...]]:
+    """Return the steps of everybody: under a state, those of that state alone."""
+    c = table.c
+    query = sa.select(
+        c.person, c.event + " " + c.stage, sa.func.coalesce(c.valid_from, ""),
+        sa.func.coalesce(c.valid_until, EVER), c.position, c.citizenships, c.stream,
+    ).where(standing_at(table, as_of))
     if by is not None:
-        yield table.c.held_by == by
+        query = query.where(c.held_by == by)
     if streams is not None:
-        yield table.c.stream.in_(streams)
+        query = query.where(c.stream.in_(streams))
+    return plain_rows(connection, query)
 
 
 def follow(before: str | None, said: str) -> str | None:
@@ -129,14 +121,14 @@ def _row(theirs: list[Any], groups: Groups, persons: Groups, day: str) -> Row:
         for _, said, first, last, _, _, stream in theirs
     )
     (status, since, until), may_be = both(steps, day, follow, ORDER)
-    codes = " ".join({row[5] for row in theirs})
+    codes = {row[5] for row in theirs}
     return {
         "person": person,
         "status": status,
         "since": since,
         "until": until,
         "may_be": may_be,
-        "citizenships": sorted({*codes.split()}),
-        "positions": sorted({at for _, _, first, _, at, *_ in theirs if first <= day}),
+        "citizenships": sorted({*" ".join(codes).split()}),
+        "positions": sorted({row[4] for row in theirs if row[2] <= day}),
         "same_as": others(persons, person) if person in persons else [],
     }

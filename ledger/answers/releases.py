@@ -35,7 +35,6 @@ from ledger.projections.release_list import Rule
 from ledger.projections.release_sums import RolledUp, Sum, rolled_up
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES
-from ledger.store.read import among
 
 BY = ("citizenship", "state", "day")
 
@@ -156,9 +155,7 @@ def _first_keys(
     connection: sa.Connection, as_of: int | None, keys: Collection[str]
 ) -> dict[str, str]:
     """Return the first of a person's keys for each of these that is merged."""
-    person = person_merges.c.person
-    asked = sa.select(person).where(among(connection, person, sorted(keys)))
-    groups = groups_of(connection, asked, as_of, person_merges)
+    groups = groups_of(connection, keys, as_of, person_merges)
     return {key: group[0] for key, group in groups.items()}
 
 

@@ -67,8 +67,9 @@ def sanctions(
     asked, day = position_at(connection, as_of), last_day(valid_at)
     at = reached(connection, (SANCTIONS, MERGES), asked)
     stream = stream_name(connection, development)
-    groups = groups_of(connection, _asked_about(code, stream, at), at)
-    courses = _lone(connection, code, stream, at, day)
+    found = _found(connection, code, stream, at, day)
+    groups = groups_of(connection, _asked_about(code, stream, found), at)
+    courses: list[Course] = found if day is None else [*_worked_out(found, {}, day)]
     if groups:
         lone = [course for course in courses if course[0] not in groups]
         courses = [*lone, *_united(connection, groups, code, at, day)]
@@ -104,34 +105,27 @@ def sanctions(
     )
 
 
-def _asked_about(code: str | None, stream: str | None, as_of: int | None) -> Asked:
-    """Return the streams whose groups may count; None: all."""
-    if stream is not None:
-        return stream
-    return None if code is None else _about(table, code, as_of)
-
-
-def _about(rows: sa.FromClause, code: str, as_of: int | None) -> sa.Select[Any]:
-    """Return the developments of which any report is about the country."""
-    return sa.select(rows.c.stream).where(standing_at(rows, as_of), rows.c.target_state == code)
-
-
-def _lone(
+def _found(
     connection: sa.Connection,
     code: str | None,
     stream: str | None,
     as_of: int | None,
     day: str | None,
-) -> list[Course]:
-    """Return the courses of developments by themselves, that had begun by the day."""
-    rows = sanction_courses if day is None else table
-    conditions = [*_asked(rows, code, stream, as_of)]
+) -> list[Any]:
+    """Return the courses of developments by themselves; by a day, the reports that make them up."""
     if day is not None:
-        reports = connection.execute(sa.select(table).where(*conditions))
-        return [*_worked_out(reports, {}, day)]
+        reports = sa.select(table).where(*_asked(table, code, stream, as_of))
+        return [*connection.execute(reports)]
     c = sanction_courses.c
     query = sa.select(c.stream, c.target, c.way, *(c[name] for name in VALUES), sa.null())
-    return plain_rows(connection, query.where(*conditions))
+    return plain_rows(connection, query.where(*_asked(sanction_courses, code, stream, as_of)))
+
+
+def _asked_about(code: str | None, stream: str | None, found: Iterable[Any]) -> Asked:
+    """Return the streams whose groups may count; None: all."""
+    if stream is not None:
+        return [stream]
+    return None if code is None else {row[0] for row in found}
 
 
 def _united(
@@ -164,4 +158,8 @@ def _asked(
     if stream is not None:
         yield rows.c.stream == stream
     if code is not None:
-        yield rows.c.stream.in_(_about(table.alias("same"), code, as_of))
+        same = table.alias("same")
+        about = sa.select(same.c.stream).where(
+            standing_at(same, as_of), same.c.target_state == code
+        )
+        yield rows.c.stream.in_(about)

@@ -100,7 +100,7 @@ def talks(
 def _asked_about(party: str | None, stream: str | None, as_of: int | None) -> Asked:
     """Return the streams whose groups may count; None: all."""
     if stream is not None:
-        return stream
+        return [stream]
     theirs = talk_parties.c
     if party is None:
         return None

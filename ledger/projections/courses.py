@@ -81,8 +81,11 @@ def agreed(steps: Iterable[tuple[Any, str, str, str]]) -> set[tuple[str, str, st
     Of what is said of one place several times the days are those that all allow; where there are
     none, those that each allows, but for whoever says less exactly what another says.
     """
+    distinct = {*steps}
+    if len(distinct) == 1:  # so it is of most
+        return {(said, first, last) for _, said, first, last in distinct}
     spans: dict[tuple[Any, str], list[tuple[str, str]]] = {}
-    for where, said, first, last in steps:
+    for where, said, first, last in distinct:
         spans.setdefault((where, said), []).append((first, last))
     return {(said, *days) for (_, said), many in spans.items() for days in _narrowed(many)}
 
