@@ -56,7 +56,7 @@ def answered(engine: sa.Engine, **question: Any) -> Answer:
 def asked_for(engine: sa.Engine, name: str, **parameters: Any) -> Answer:
     """Catch up with what was recorded, in all that a question reads, and ask it."""
     question = question_named(name)
-    for projection in question.projections:
+    for projection in question.reads(parameters):
         catch_up(engine, projection, now)
     with reading(engine) as connection:
         return question.answer(connection, **parameters)

@@ -11,14 +11,17 @@ import pytest
 import sqlalchemy as sa
 from fresh_ledgers import KINDS, Fresh, opener
 from hypothesis import Phase, given, settings
+from recording import record_example
 
 from ledger.answers.answer import Answer
 from ledger.answers.explaining import explain_releases
 from ledger.answers.releases import BY, CITIZENSHIPS, COUNTS, REVERSALS, releases
+from ledger.answers.tallies import NOT_COMPARABLE, tallies
 from ledger.book import now
 from ledger.projections.registry import PROJECTIONS
 from ledger.projections.release_counts import counted
 from ledger.projections.release_list import USUAL
+from ledger.projections.tallies import tallies as tallies_table
 from ledger.rebuild import rebuild_all
 from ledger.store.append import append
 from ledger.store.connect import reading, writing
@@ -53,6 +56,36 @@ def test_laws_of_rules(fresh: Fresh, said: tuple[past.Said, ...]) -> None:
                     explained(connection, {**scope, **rule})
                 for rule in each_rule():
                     narrower(connection, scope, rule)
+            for count, reversals in product(COUNTS, REVERSALS):
+                derived(connection, {"count": count, "reversals": reversals})
+
+
+def derived(connection: sa.Connection, rule: dict[str, str]) -> int:
+    """Check that a tally is held against what `releases` counts by the rule from its first day to
+    its last; at least, to the first day that it may be for. Return how many were compared."""
+    windows = {
+        row.report: row for row in connection.execute(sa.select(tallies_table))
+        if row.position_until is None
+    }
+    compared = [one for one in tallies(connection, **rule) if one["verdict"] != NOT_COMPARABLE]
+    for tally in compared:
+        window = windows[str(tally["position"])]
+        days = {"state": tally["state"], "since": tally["since"]}
+        most = releases(connection, **days, until=tally["until"], **rule)
+        assert tally["derived_high"] == most.total["high"]
+        least = releases(connection, **days, until=window.valid_from or "0001-01-01", **rule)
+        assert tally["derived_low"] == least.total["low"]
+    return len(compared)
+
+
+def test_tallies_of_the_shipped_example_by_every_rule(engine: sa.Engine) -> None:
+    """The published 156 is held against what each rule counts in its window."""
+    for name in ("article", "wider"):
+        record_example(engine, name)
+    rebuild_all(engine, PROJECTIONS, now)
+    with reading(engine) as connection:
+        for count, reversals in product(COUNTS, REVERSALS):
+            assert derived(connection, {"count": count, "reversals": reversals}) > 0
 
 
 def each_rule() -> list[dict[str, str]]:

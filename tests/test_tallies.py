@@ -136,6 +136,49 @@ def test_merged_releases_are_derived_once(engine: sa.Engine) -> None:
     assert answer.rows[0]["developments"] == ["development/a", "development/b"]
 
 
+@pytest.mark.parametrize(
+    ("rule", "derived", "said"),
+    [
+        ({}, (15, 15), "over by 7"),
+        ({"reversals": "net"}, (12, 12), "over by 4"),
+        ({"count": "persons"}, (10, 14), "over by 2"),
+        ({"count": "persons", "reversals": "net"}, (7, 12), "consistent"),
+    ],
+)
+def test_a_tally_is_held_against_what_the_rule_counts(
+    engine: sa.Engine, rule: dict[str, str], derived: tuple[int, int], said: str
+) -> None:
+    """Ten were freed, one of them again with four others, and three of the ten were taken back by
+    the day of the tally; what was undone later was not so yet."""
+    again = "[{person: person/x, name: A. Name, citizenships: [Belarus]}]"
+    recorded(
+        engine,
+        release("a", when="2025-11-20", total=10, persons=again)
+        + release("a", when="2025-12-01", stage="reversed", total=3)
+        + release("b", when="2025-12-10", total=5, persons=again)
+        + release("b", when="2025-12-20", stage="reversed", total=5)
+        + tally(total=8),
+    )
+
+    (row,) = asked(engine, **rule).rows
+
+    assert (row["derived_low"], row["derived_high"]) == derived
+    assert row["verdict"] == said
+    assert row["developments"] == ["development/a", "development/b"]
+
+
+def test_the_rule_is_named_in_the_answer(engine: sa.Engine) -> None:
+    """Whoever reads the answer sees how releases were counted, also by the usual rule."""
+    recorded(engine, NOVEMBER + tally())
+
+    usual, net = asked(engine), asked(engine, reversals="net")
+
+    assert "releases, not persons" in usual.counting
+    assert "gross: " in usual.counting
+    assert "net: " in net.counting
+    assert (usual.scope, net.scope) == ({}, {"reversals": "net"})
+
+
 def test_corrections_retractions_and_ranks_decide_which_tallies_count(engine: sa.Engine) -> None:
     """A corrected tally counts as corrected; retracted, deprecated and outranked ones do not."""
     recorded(engine, NOVEMBER + tally() + tally(total=154))
@@ -217,8 +260,9 @@ def test_an_impossible_question_is_refused(engine: sa.Engine) -> None:
     catch_up(engine, TALLIES, now)
     with reading(engine) as connection, pytest.raises(NotFound, match="releases"):
         tallies(connection)
-    with pytest.raises(BadValue):
-        asked(engine, valid_at="someday")
+    for impossible in ({"valid_at": "someday"}, {"count": "heads"}, {"reversals": "both"}):
+        with pytest.raises(BadValue):
+            asked(engine, **impossible)
 
 
 @pytest.mark.parametrize(("total", "said"), [(31, "consistent"), (154, "consistent"), (20, "over"),

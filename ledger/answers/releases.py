@@ -5,7 +5,6 @@ the assumptions, and what is disputed. Reads answer tables only, never an event.
 """
 
 from collections.abc import Collection
-from functools import partial
 from operator import attrgetter
 
 import sqlalchemy as sa
@@ -31,7 +30,7 @@ from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
 from ledger.projections.merges import MERGES, PERSONS, person_merges
 from ledger.projections.release_counts import counted
-from ledger.projections.release_list import Rule
+from ledger.projections.release_list import FirstKeys, Rule
 from ledger.projections.release_sums import RolledUp, Sum, rolled_up
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES
@@ -114,7 +113,7 @@ def releases(
         given(
             state=scope.state, since=scope.since, until=scope.until, stage=stage,
             development=scope.development, as_of=asked,
-            **_unusual(count, reversals, citizenships),
+            **unusual(count, reversals, citizenships),
         ),
         "; ".join((COUNTING[count], COUNTING[reversals], COUNTING[citizenships], *IN_ANY_CASE)),
         ASSUMPTIONS,
@@ -148,18 +147,21 @@ def _further(found: RolledUp, by: str, rule: Rule) -> Row:
 def _found(connection: sa.Connection, by: str, scope: Scope, rule: Rule) -> RolledUp:
     if not any(rule):
         return rolled_up(connection, by, scope)
-    return counted(connection, by, scope, rule, partial(_first_keys, connection, scope.as_of))
+    return counted(connection, by, scope, rule, first_keys(connection, scope.as_of))
 
 
-def _first_keys(
-    connection: sa.Connection, as_of: int | None, keys: Collection[str]
-) -> dict[str, str]:
-    """Return the first of a person's keys for each of these that is merged."""
-    groups = groups_of(connection, keys, as_of, person_merges)
-    return {key: group[0] for key, group in groups.items()}
+def first_keys(connection: sa.Connection, as_of: int | None) -> FirstKeys:
+    """Return what gives the first of a person's keys for each of these that is merged."""
+    def first(keys: Collection[str]) -> dict[str, str]:
+        groups = groups_of(connection, keys, as_of, person_merges)
+        return {key: group[0] for key, group in groups.items()}
+
+    return first
 
 
-def rule_of(count: str, reversals: str, citizenships: str, stage: str) -> Rule:
+def rule_of(
+    count: str, reversals: str, citizenships: str = CITIZENSHIPS[0], stage: str = "done"
+) -> Rule:
     """Return the rule of counting; raises BadValue for what is none, and for what was not done net
     of what was undone."""
     for value, choices in (
@@ -171,7 +173,7 @@ def rule_of(count: str, reversals: str, citizenships: str, stage: str) -> Rule:
     return Rule(count == "persons", reversals == "net", citizenships == "one")
 
 
-def _unusual(count: str, reversals: str, citizenships: str) -> Row:
+def unusual(count: str, reversals: str, citizenships: str = CITIZENSHIPS[0]) -> Row:
     """Return what was chosen of the rule beside the usual."""
     chosen = {"count": count, "reversals": reversals, "citizenships": citizenships}
     usual = (COUNTS[0], REVERSALS[0], CITIZENSHIPS[0])

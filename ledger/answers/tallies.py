@@ -19,10 +19,13 @@ from ledger.answers.answer import (
     reached,
     state_code,
 )
-from ledger.answers.windows import Windows
+from ledger.answers.releases import COUNTING as RULES
+from ledger.answers.releases import COUNTS, REVERSALS, first_keys, rule_of, unusual
+from ledger.answers.windows import CountedWindows, Windows
 from ledger.folding import no_collections
-from ledger.projections.merges import MERGES
+from ledger.projections.merges import MERGES, PERSONS
 from ledger.projections.projection import standing_at
+from ledger.projections.release_list import Rule, listed_gross, members_of
 from ledger.projections.release_sums import spans
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES
@@ -53,33 +56,47 @@ def tallies(
     connection: sa.Connection,
     *,
     state: str | None = None,
+    count: str = COUNTS[0],
+    reversals: str = REVERSALS[0],
     as_of: AsOf = None,
     valid_at: str | None = None,
 ) -> Answer:
     """Return each stated total with what the ledger derives, and whether they can be the same.
 
-    With `valid_at`, only tallies that surely are for a day up to then. `developments` in a row
-    names the streams that the derived total adds up; they are looked up when it is read, since a
-    busy state's tallies name most of its releases again and again. Raises BadValue, and NotFound
-    before the first rebuild of tallies or releases. Costs one roll-up of releases for each state.
+    `count` and `reversals` say how the ledger counts, as they do for `releases`; net is net of what
+    was undone by the last day of the tally. With `valid_at`, only tallies that surely are for a day
+    up to then. `developments` in a row names the streams that the derived total adds up; they are
+    looked up when it is read, since a busy state's tallies name most of its releases again and
+    again. Raises BadValue, and NotFound before the first rebuild of tallies or releases. Costs one
+    roll-up of releases for each state; by another than the usual rule, some microseconds for each
+    release and each of its tallies.
     """
+    rule = rule_of(count, reversals)
     scope = given(
-        state=state_code(state), as_of=position_at(connection, as_of), valid_at=last_day(valid_at)
+        state=state_code(state), **unusual(count, reversals),
+        as_of=position_at(connection, as_of), valid_at=last_day(valid_at),
     )
-    at = reached(connection, (TALLIES, RELEASES, MERGES), scope.get("as_of"))
+    behind = (TALLIES, RELEASES, MERGES, *([PERSONS] if rule.persons else []))
+    at = reached(connection, behind, scope.get("as_of"))
     rows = connection.execute(_standing(scope, at)).all()
     states = {state for _, state, *_, is_comparable in rows if is_comparable}
-    releases = {
-        state: Windows(spans(connection, Scope(state, as_of=at))) for state in states
-    }
+    releases = {state: _windows(connection, Scope(state, as_of=at), rule) for state in states}
     return Answer(
         TALLIES.question,
         COLUMNS,
         [_compared(row, releases) for row in rows],
         scope,
-        COUNTING,
+        "; ".join((COUNTING, RULES[count], RULES[reversals])),
         ASSUMPTIONS,
     )
+
+
+def _windows(connection: sa.Connection, scope: Scope, rule: Rule) -> Windows | CountedWindows:
+    if not any(rule):
+        return Windows(spans(connection, scope))
+    found = listed_gross(connection, scope, rule, first_keys(connection, scope.as_of))
+    members = members_of(connection, scope, [one for one, _ in found])
+    return CountedWindows(found, members, rule)
 
 
 def _standing(scope: Row, as_of: int | None) -> sa.Select[Any]:
@@ -108,7 +125,7 @@ _IS_COMPARABLE = sa.case(
 )
 
 
-def _compared(tally: Sequence[Any], releases: Mapping[str, Windows]) -> Row:
+def _compared(tally: Sequence[Any], releases: Mapping[str, Windows | CountedWindows]) -> Row:
     report, state, publisher, since, first, until, low, high, is_comparable = tally
     least = most = None
     streams: Sequence[str] = []

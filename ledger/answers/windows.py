@@ -1,16 +1,19 @@
 """What the releases of one state add up to in any window of days, asked for again and again.
 
-Takes the sums of releases for each span of days; hands on the bounds of a window and the streams in
-it. A release that only may lie in the window counts for the high bound alone.
+Takes the sums of releases for each span of days, or the releases one by one where another than the
+usual rule counts them; hands on the bounds of a window and the streams in it. A release that only
+may lie in the window counts for the high bound alone.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import accumulate
 from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
+from ledger.projections.release_counts import total
+from ledger.projections.release_list import Release, Rule, Undone, between, less
 from ledger.projections.release_sums import Span
 
 NEVER, OPEN_END = "", "~"
@@ -99,6 +102,43 @@ class Windows:
     def streams(self, since: str, until: str) -> Streams:
         """Return the streams of all that may lie between the days."""
         return Streams(self._days, since, until)
+
+
+class CountedWindows:
+    """The same by another than the usual rule: one look at every release for each window."""
+
+    def __init__(
+        self,
+        releases: Sequence[tuple[Release, Undone | None]],
+        streams: Mapping[str, Iterable[str]],
+        rule: Rule,
+    ) -> None:
+        self._releases, self._rule = releases, rule
+        self._days = [
+            Days(one.first or NEVER, one.last or OPEN_END, 0, 0, False,
+                 " ".join(streams[one.group]))
+            for one, _ in releases
+        ]
+        self._known: dict[tuple[str, str], tuple[int, int | None]] = {}
+
+    def bounds(self, since: str, until: str) -> tuple[int, int | None]:
+        """Return at least and at most how many were freed from the one day to the other, net of
+        what was undone by then, if that is the rule."""
+        window = since, until
+        if window not in self._known:
+            counted = total([*self._near(since, until)], self._rule)
+            self._known[window] = counted.low, counted.high
+        return self._known[window]
+
+    def streams(self, since: str, until: str) -> Streams:
+        """Return the streams of all that may lie between the days."""
+        return Streams(self._days, since, until)
+
+    def _near(self, since: str, until: str) -> Iterator[Release]:
+        for release, undone in self._releases:
+            one = between(release, since, until)
+            if one is not None:
+                yield one if undone is None else less(one, undone, until)
 
 
 class _Added:

@@ -46,7 +46,7 @@ def counted(
         *(odd for one in found if one.undone is not None for odd in one.undone.disputes),
     }
     return RolledUp(
-        _whole(found, rule),
+        total(found, rule),
         added(found, by, scope, rule),
         [f"{stream} {positions}" for stream, positions in disputes],
         _freed_again(found),
@@ -84,11 +84,11 @@ def _by_state(releases: Sequence[Release], _: Scope, rule: Rule) -> list[Sum]:
     by: dict[str, list[Release]] = {}
     for one in releases:
         by.setdefault(one.state, []).append(one)
-    return [_whole(many, rule)._replace(key=state) for state, many in by.items()]
+    return [total(many, rule)._replace(key=state) for state, many in by.items()]
 
 
-def _whole(releases: Sequence[Release], rule: Rule) -> Sum:
-    """Return what the totals of the releases add up to."""
+def total(releases: Sequence[Release], rule: Rule) -> Sum:
+    """Return what the releases add up to, whosever and whenever they are."""
     whole = _sum([(one, one.total, one.persons) for one in releases], rule)
     if not rule.persons:
         return whole

@@ -90,6 +90,15 @@ def listed(
 
     `first_keys` gives the first of a person's keys for each key that is merged, of those asked for.
     """
+    found = listed_gross(connection, scope, rule, first_keys)
+    return [one if undone is None else less(one, undone, scope.until) for one, undone in found]
+
+
+def listed_gross(
+    connection: sa.Connection, scope: Scope, rule: Rule, first_keys: FirstKeys = nobody_merged
+) -> list[tuple[Release, Undone | None]]:
+    """Return the same before anything is taken off, each with what was undone of it, if the rule
+    is net."""
     totals, given = totals_of(scope)
     cells: dict[str, Cells] = {}
     alone: dict[str, dict[str, int]] = {}
@@ -113,8 +122,18 @@ def listed(
         )
         if group in twice:
             one = _with_fewer(one, twice[group])
-        found.append(less(one, undone[group], scope.until) if group in undone else one)
+        found.append((one, undone.get(group)))
     return found
+
+
+def between(release: Release, since: str, until: str) -> Release | None:
+    """Return the release as it counts from the one day to the other; None: it lies outside."""
+    first, last = release.first, release.last
+    if (last is not None and last < since) or (first is not None and first > until):
+        return None
+    if first is not None and last is not None and first >= since and last <= until:
+        return release
+    return replace(release, within=False)
 
 
 def less(release: Release, undone: Undone, until: str | None) -> Release:
