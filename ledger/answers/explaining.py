@@ -20,7 +20,7 @@ from ledger.answers.answer import (
     taken_in,
 )
 from ledger.answers.asking import checked
-from ledger.answers.releases import COUNTS, rule_of
+from ledger.answers.releases import COUNTS, first_keys, rule_of
 from ledger.bounds.bounding import bound
 from ledger.bounds.claims import Bounds
 from ledger.developments import Report, fold
@@ -28,7 +28,7 @@ from ledger.errors import BadValue
 from ledger.events import RecordedEvent
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
-from ledger.projections.merges import MERGES
+from ledger.projections.merges import MERGES, PERSONS
 from ledger.projections.release_list import UNDONE, Rule
 from ledger.projections.release_parts import Page, Share, page_of
 from ledger.projections.release_totals import Scope
@@ -126,18 +126,21 @@ def explain_releases(
     check_choice(stage, STAGES)
     rule = rule_of(COUNTS[0], reversals, citizenships, stage)
     code = None if citizenship is None else read_country(citizenship).code
+    reads = (*READS, *([PERSONS] if rule.asks_who else []))
     party = releases_table.c.released_by
     position = checked(
-        connection, READS, party,
+        connection, reads, party,
         state=state, since=since, until=until, valid_at=valid_at, as_of=as_of,
     )
     if position is None:  # what the tables hold, and not a report that they have not taken in
-        position = min(taken_in(connection, READS))
+        position = min(taken_in(connection, reads))
     end = min(filter(None, (last_day(until), last_day(valid_at))), default=None)
     named = stream_name(connection, development)
     scope = Scope(state_code(state), first_day(since), end, stage, position, named)
     stream = None if after is None else f"development/{after.removeprefix('development/')}"
-    page = page_of(connection, scope, code, limit, stream, rule)
+    page = page_of(
+        connection, scope, code, limit, stream, rule, first_keys(connection, position)
+    )
     if after is not None and not page.before.releases:
         raise BadValue(after, "a development that adds to this number")
     contributions = tuple(_contributions(connection, page, scope, code, rule))

@@ -11,7 +11,7 @@ from ledger.answers.coded_events import PLACE, coded_events
 from ledger.answers.disputes import disputes
 from ledger.answers.exchanges import exchanges
 from ledger.answers.people import people
-from ledger.answers.releases import BY, COUNTS, releases
+from ledger.answers.releases import BY, CITIZENSHIPS, COUNTS, releases
 from ledger.answers.sanctions import sanctions
 from ledger.answers.talks import talks
 from ledger.answers.tallies import tallies
@@ -54,12 +54,13 @@ class Question:
     not_compared: tuple[str, ...] = ()
     """Fields that take longer to put together than the answer; what else a row says tells."""
     of_persons: tuple[Projection, ...] = ()
-    """Those that it reads, too, where persons are counted."""
+    """Those that it reads, too, where it matters who of several releases are the same."""
 
     def reads(self, parameters: Row) -> tuple[Projection, ...]:
         """Return the projections that it reads when it is asked with these parameters."""
-        more = self.of_persons if parameters.get("count") == COUNTS[1] else ()
-        return (*self.projections, *more)
+        chosen = parameters.get("count"), parameters.get("citizenships")
+        asks_who = chosen[0] == COUNTS[1] or chosen[1] == CITIZENSHIPS[1]
+        return (*self.projections, *(self.of_persons if asks_who else ()))
 
 
 QUESTIONS: tuple[Question, ...] = (

@@ -24,12 +24,12 @@ from ledger.answers.answer import (
     stream_name,
 )
 from ledger.answers.merged import groups_of
-from ledger.answers.windows import NEVER
 from ledger.errors import BadValue
 from ledger.folding import no_collections
 from ledger.kinds.common import STAGES
 from ledger.projections.merges import MERGES, PERSONS, person_merges
 from ledger.projections.release_counts import counted
+from ledger.projections.release_days import NEVER
 from ledger.projections.release_list import FirstKeys, Rule
 from ledger.projections.release_sums import RolledUp, Sum, rolled_up
 from ledger.projections.release_totals import Scope
@@ -102,7 +102,7 @@ def releases(
         first_day(since),
         end,
         stage,
-        reached(connection, (RELEASES, MERGES, *([PERSONS] if rule.persons else [])), asked),
+        reached(connection, (RELEASES, MERGES, *([PERSONS] if rule.asks_who else [])), asked),
         stream_name(connection, development),
     )
     found = _found(connection, by, scope, rule)

@@ -25,7 +25,7 @@ from ledger.answers.windows import CountedWindows, Windows
 from ledger.folding import no_collections
 from ledger.projections.merges import MERGES, PERSONS
 from ledger.projections.projection import standing_at
-from ledger.projections.release_list import Rule, listed_gross, members_of
+from ledger.projections.release_list import Rule, listed, members_of
 from ledger.projections.release_sums import spans
 from ledger.projections.release_totals import Scope
 from ledger.projections.releases import RELEASES
@@ -76,7 +76,7 @@ def tallies(
         state=state_code(state), **unusual(count, reversals),
         as_of=position_at(connection, as_of), valid_at=last_day(valid_at),
     )
-    behind = (TALLIES, RELEASES, MERGES, *([PERSONS] if rule.persons else []))
+    behind = (TALLIES, RELEASES, MERGES, *([PERSONS] if rule.asks_who else []))
     at = reached(connection, behind, scope.get("as_of"))
     rows = connection.execute(_standing(scope, at)).all()
     states = {state for _, state, *_, is_comparable in rows if is_comparable}
@@ -94,9 +94,8 @@ def tallies(
 def _windows(connection: sa.Connection, scope: Scope, rule: Rule) -> Windows | CountedWindows:
     if not any(rule):
         return Windows(spans(connection, scope))
-    found = listed_gross(connection, scope, rule, first_keys(connection, scope.as_of))
-    members = members_of(connection, scope, [one for one, _ in found])
-    return CountedWindows(found, members, rule)
+    found = listed(connection, scope, rule, first_keys(connection, scope.as_of))
+    return CountedWindows(found, members_of(connection, scope, found), rule)
 
 
 def _standing(scope: Row, as_of: int | None) -> sa.Select[Any]:

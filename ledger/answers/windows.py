@@ -13,11 +13,12 @@ from operator import attrgetter
 from typing import Any, NamedTuple, overload
 
 from ledger.projections.release_counts import total
-from ledger.projections.release_list import Release, Rule, Undone, between, less
+from ledger.projections.release_days import NEVER
+from ledger.projections.release_list import Release, Rule, between, less
 from ledger.projections.release_sums import Span
 
-NEVER, OPEN_END = "", "~"
-"""Stand for an open first and an open last day: before and after every day that is asked for."""
+OPEN_END = "~"
+"""Stands for an open last day: after every day that is asked for."""
 
 
 class Days(NamedTuple):
@@ -109,7 +110,7 @@ class CountedWindows:
 
     def __init__(
         self,
-        releases: Sequence[tuple[Release, Undone | None]],
+        releases: Sequence[Release],
         streams: Mapping[str, Iterable[str]],
         rule: Rule,
     ) -> None:
@@ -117,7 +118,7 @@ class CountedWindows:
         self._days = [
             Days(one.first or NEVER, one.last or OPEN_END, 0, 0, False,
                  " ".join(streams[one.group]))
-            for one, _ in releases
+            for one in releases
         ]
         self._known: dict[tuple[str, str], tuple[int, int | None]] = {}
 
@@ -135,10 +136,9 @@ class CountedWindows:
         return Streams(self._days, since, until)
 
     def _near(self, since: str, until: str) -> Iterator[Release]:
-        for release, undone in self._releases:
-            one = between(release, since, until)
-            if one is not None:
-                yield one if undone is None else less(one, undone, until)
+        for release in self._releases:
+            if (one := between(release, since, until)) is not None:
+                yield less(one, until)
 
 
 class _Added:

@@ -5,14 +5,14 @@ is net, and the persons that are surely among them. Costs some microseconds a re
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from ledger.bounds.claims import Bounds
-from ledger.bounds.days import common
+from ledger.bounds.days import common, crosses, meet
 from ledger.bounds.sums import bounds_of, end_of, hull
 from ledger.projections.projection import standing_at
 from ledger.projections.release_totals import GROUP, ReleaseTotals, Scope, totals_of
@@ -34,6 +34,11 @@ class Rule(NamedTuple):
     one: bool = False
     """Who holds several citizenships counts under one of them only, and nobody says which."""
 
+    @property
+    def asks_who(self) -> bool:
+        """Whether it matters who of several releases are the same."""
+        return self.persons or self.one
+
 
 USUAL = Rule()
 
@@ -48,8 +53,15 @@ class Undone:
     total: Bounds
     other_high: int | None
     cells: Cells
-    disputes: tuple[tuple[str, str], ...] = ()
-    """Streams, each with the positions that disagree, joined by blanks."""
+    positions: Mapping[str, str] = field(default_factory=dict)
+    """By stream: the positions that disagree, joined by blanks."""
+    clash: bool = False
+    """Whether merged developments exclude each other in this."""
+
+    @property
+    def disputes(self) -> list[tuple[str, str]]:
+        """Streams that are disputed, each with the positions that disagree."""
+        return [(one, said) for one, said in self.positions.items() if said or self.clash]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +82,12 @@ class Release:
     cells: Cells
     alone: Mapping[str, int]
     """By citizenship: at least how many hold no other."""
-    persons: Mapping[str, frozenset[str]]
-    """What each person holds who has a key and was surely freed."""
+    keys: Mapping[str, frozenset[str]]
+    """What each person holds by its lists who has a key."""
+    persons: Collection[str]
+    """Those of them who surely were freed."""
     undone: Undone | None = None
-    """What was undone of it by the last day asked for, if the rule is net."""
-    gross: Bounds | None = None
-    """The total before that was taken off."""
+    """What was undone of it, if the rule is net; not taken off yet, unless `less` did."""
 
 
 def nobody_merged(_: Collection[str]) -> Mapping[str, str]:
@@ -86,19 +98,10 @@ def nobody_merged(_: Collection[str]) -> Mapping[str, str]:
 def listed(
     connection: sa.Connection, scope: Scope, rule: Rule, first_keys: FirstKeys = nobody_merged
 ) -> list[Release]:
-    """Return the releases in scope, as the rule has each of them.
+    """Return the releases in scope, gross; where the rule is net, with what was undone of each.
 
     `first_keys` gives the first of a person's keys for each key that is merged, of those asked for.
     """
-    found = listed_gross(connection, scope, rule, first_keys)
-    return [one if undone is None else less(one, undone, scope.until) for one, undone in found]
-
-
-def listed_gross(
-    connection: sa.Connection, scope: Scope, rule: Rule, first_keys: FirstKeys = nobody_merged
-) -> list[tuple[Release, Undone | None]]:
-    """Return the same before anything is taken off, each with what was undone of it, if the rule
-    is net."""
     totals, given = totals_of(scope)
     cells: dict[str, Cells] = {}
     alone: dict[str, dict[str, int]] = {}
@@ -106,7 +109,7 @@ def listed_gross(
         cells.setdefault(group, {})[code] = Bounds(low, high)
         alone.setdefault(group, {})[code] = only
     persons, twice = (
-        _persons(connection, totals, given, first_keys) if rule.persons else ({}, {})
+        _persons(connection, totals, given, first_keys) if rule.asks_who else ({}, {})
     )
     undone = _undone(connection, totals, given) if rule.net else {}
     found = []
@@ -118,12 +121,30 @@ def listed_gross(
         sure = not (several and disputed) and (high is None or len(named) <= high)
         one = Release(
             group, state, first, last, Bounds(low, high), other, bool(disputed), bool(within),
-            cells.get(group, {}), alone.get(group, {}), named if sure else {},
+            cells.get(group, {}), alone.get(group, {}), named, named.keys() if sure else (),
+            undone.get(group),
         )
-        if group in twice:
-            one = _with_fewer(one, twice[group])
-        found.append((one, undone.get(group)))
+        found.append(_with_fewer(one, twice[group]) if group in twice else one)
     return found
+
+
+def held_by(releases: Iterable[Release]) -> dict[str, frozenset[str]]:
+    """Return what each person with a key holds by all lists together; nothing: nobody says."""
+    held: dict[str, frozenset[str]] = {}
+    for one in releases:
+        for person, codes in one.keys.items():
+            held[person] = codes | held.get(person, codes)
+    return held
+
+
+def of_one_only(release: Release, code: str, held: Mapping[str, frozenset[str]]) -> int:
+    """Return at least how many of a citizenship hold no other, by the lists of other releases,
+    too."""
+    elsewhere = [
+        person for person, codes in release.keys.items()
+        if len(codes) < 2 and len(held[person]) > 1 and code in held[person]
+    ]
+    return max(0, release.alone.get(code, 0) - len(elsewhere))
 
 
 def between(release: Release, since: str, until: str) -> Release | None:
@@ -136,48 +157,51 @@ def between(release: Release, since: str, until: str) -> Release | None:
     return replace(release, within=False)
 
 
-def less(release: Release, undone: Undone, until: str | None) -> Release:
+def less(release: Release, until: str | None) -> Release:
     """Return the release without what was undone by a day; None: without all of it.
 
     What surely was undone is off the high bounds, what may have been is off the low ones. Who was
     among them is not said, so nobody is surely free any more.
     """
-    if undone.last is not None and release.first is not None and undone.last < release.first:
-        return release  # it undid something before
-    if until is not None and undone.first is not None and undone.first > until:
+    undone = release.undone
+    if undone is None:
         return release
+    before = undone.last is not None and release.first is not None and undone.last < release.first
+    later = until is not None and undone.first is not None and undone.first > until
+    if before or later:
+        return replace(release, undone=None)
     surely = until is None or (undone.last is not None and undone.last <= until)
 
-    def left(before: Bounds, off: Bounds, most: int | None = None) -> Bounds:
-        low = 0 if off.high is None else max(0, before.low - off.high)
-        high = before.high
-        if high is not None and surely:
-            high = max(0, high - off.low)
-        return Bounds(low, most if high is None or (most is not None and most < high) else high)
+    def high(before: int | None, off: int, most: int | None = None) -> int | None:
+        left = max(0, before - off) if before is not None and surely else before
+        return min((one for one in (left, most) if one is not None), default=None)
 
-    total = left(release.total, undone.total)
-    other, most = Bounds(0, undone.other_high), total.high
-    cells = {
-        code: left(
-            release.cells.get(code, Bounds(0, release.other_high)), undone.cells.get(code, other),
-            most,
-        )
-        for code in {**release.cells, **undone.cells}
-    }
+    whole, off = release.total, undone.total
+    total = Bounds(_left(whole.low, off), high(whole.high, off.low))
+    cells, alone = {}, {}
+    for code in {**release.cells, **undone.cells}:
+        stated = release.cells.get(code, Bounds(0, release.other_high))
+        off = undone.cells.get(code, Bounds(0, undone.other_high))
+        # Who holds another one, too, may be taken back as a citizen of that one alone.
+        alone[code] = _left(release.alone.get(code, 0), off)
+        low = max(alone[code], _left(stated.low, undone.total))
+        most = high(stated.high, off.low, total.high)
+        # Reports of what was done and undone that contradict each other leave no more than that.
+        cells[code] = Bounds(low if most is None else min(low, most), most)
     return replace(
         release,
         total=total,
-        other_high=left(Bounds(0, release.other_high), Bounds(0, None), most).high,
+        other_high=high(release.other_high, 0, total.high),
         disputed=release.disputed or bool(undone.disputes),
         cells=cells,
-        alone={
-            code: left(Bounds(low, None), undone.cells.get(code, other)).low
-            for code, low in release.alone.items()
-        },
-        persons={},
-        undone=undone,
-        gross=release.total,
+        alone=alone,
+        persons=(),
     )
+
+
+def _left(low: int, off: Bounds) -> int:
+    """Return how many are left at least."""
+    return 0 if off.high is None else max(0, low - off.high)
 
 
 def disputes_of(connection: sa.Connection, scope: Scope) -> list[tuple[str, str]]:
@@ -191,13 +215,13 @@ def members_of(
     connection: sa.Connection, scope: Scope, releases: Iterable[Release]
 ) -> dict[str, dict[str, str]]:
     """Return the developments behind each release, by its group: each with the positions that
-    disagree on what was done or undone, joined by blanks."""
+    disagree on what was done, or on what was undone of it, joined by blanks."""
     totals, given = totals_of(scope)
     found: dict[str, dict[str, str]] = {}
     for group, stream, positions in connection.execute(sa.select(totals.members), given):
         found.setdefault(group, {})[stream] = positions
     for one in releases:
-        for stream, positions in one.undone.disputes if one.undone is not None else ():
+        for stream, positions in one.undone.positions.items() if one.undone is not None else ():
             streams = found[one.group]
             streams[stream] = f"{streams.get(stream, '')} {positions}".strip()
     return found
@@ -209,18 +233,22 @@ def _persons(
     given: Mapping[str, Any],
     first_keys: FirstKeys,
 ) -> tuple[dict[str, dict[str, frozenset[str]]], dict[str, int]]:
-    """Return what the persons of each release hold, and how many of its keys are others' again."""
+    """Return what the persons of each release hold by its lists, and how many of the keys on the
+    lists of one development are others' again, at most."""
     rows = connection.execute(_listed_persons(totals), given).all()
-    first = first_keys({person for _, person, _ in rows})
+    first = first_keys({person for _, _, person, _ in rows})
     found: dict[str, dict[str, frozenset[str]]] = {}
-    keys: dict[str, set[str]] = {}
-    for group, person, citizenships in rows:
+    keys: dict[tuple[str, str], list[str]] = {}
+    for group, stream, person, citizenships in rows:
         held, one = frozenset(citizenships.split()), first.get(person, person)
         of_group = found.setdefault(group, {})
         of_group[one] = held | of_group.get(one, held)
-        keys.setdefault(group, set()).add(person)
-    twice = {group: len(keys[group]) - len(persons) for group, persons in found.items()}
-    return found, {group: many for group, many in twice.items() if many}
+        keys.setdefault((group, stream), []).append(one)
+    twice: dict[str, int] = {}
+    for (group, _), persons in keys.items():
+        if again := len(persons) - len({*persons}):
+            twice[group] = max(again, twice.get(group, 0))
+    return found, twice
 
 
 def _with_fewer(one: Release, twice: int) -> Release:
@@ -243,11 +271,12 @@ def _undone(
     for stream, code, low, high in connection.execute(_undone_cells(totals), given):
         cells.setdefault(stream, {})[code] = Bounds(low, high)
     found: dict[str, list[Undone]] = {}
-    for group, stream, first, last, low, high, other, disputed, positions in connection.execute(
+    for group, stream, first, last, low, high, other, positions in connection.execute(
         _undone_rows(totals), given
     ):
-        odd = ((stream, positions),) if disputed else ()
-        one = Undone(first, last, Bounds(low, high), other, cells.get(stream, {}), odd)
+        one = Undone(
+            first, last, Bounds(low, high), other, cells.get(stream, {}), {stream: positions}
+        )
         found.setdefault(group, []).append(one)
     return {group: _together(many) for group, many in found.items()}
 
@@ -263,12 +292,16 @@ def _together(many: Sequence[Undone]) -> Undone:
         *([one.cells.get(code, Bounds(0, one.other_high)) for one in many] for code in codes),
     ]
     met = [_narrowest(bounds) for bounds in said]
-    if any(high is not None and high < low for low, high in met):
+    clash = any(high is not None and high < low for low, high in met)
+    if clash:
         met = [hull(bounds) for bounds in said]
-    first, last = common([(one.first, one.last) for one in many])
+    days = [(one.first, one.last) for one in many]
     total, other, *cells = met
-    odd = tuple(sorted(dispute for one in many for dispute in one.disputes))
-    return Undone(first, last, total, other.high, dict(zip(codes, cells, strict=True)), odd)
+    positions = {stream: at for one in many for stream, at in one.positions.items()}
+    return Undone(
+        *common(days), total, other.high, dict(zip(codes, cells, strict=True)), positions,
+        clash or crosses(meet(days)),
+    )
 
 
 def _narrowest(many: Sequence[Bounds]) -> Bounds:
@@ -296,26 +329,25 @@ def _cells(totals: ReleaseTotals) -> sa.CompoundSelect[Any]:
 def _listed_persons(totals: ReleaseTotals) -> sa.Select[Any]:
     member, c = totals.members.c, release_persons.c
     stands = standing_at(release_persons, totals.scope.as_of) & (c.stage == totals.scope.stage)
-    return sa.select(member.grp, c.person, c.citizenships).join_from(
+    return sa.select(member.grp, c.stream, c.person, c.citizenships).join_from(
         totals.members, release_persons, (c.stream == member.stream) & stands
     )
 
 
 @lru_cache(maxsize=64)
 def _undone_rows(totals: ReleaseTotals) -> sa.Select[Any]:
-    member, c = totals.members.c, releases.c
-    columns = (c.stream, c.valid_from, c.valid_until, c.low, c.high, c.other_high, c.disputed,
-               c.positions)
+    member, c = totals.names.c, releases.c
+    columns = (c.stream, c.valid_from, c.valid_until, c.low, c.high, c.other_high, c.positions)
     return sa.select(member.grp, *columns).join_from(
-        totals.members, releases, _is_undone(totals, releases, member.stream)
+        totals.names, releases, _is_undone(totals, releases, member.stream)
     )
 
 
 @lru_cache(maxsize=64)
 def _undone_cells(totals: ReleaseTotals) -> sa.Select[Any]:
-    member, c = totals.members.c, release_citizenships.c
+    member, c = totals.names.c, release_citizenships.c
     return sa.select(c.stream, c.citizenship, c.low, c.high).join_from(
-        totals.members, release_citizenships,
+        totals.names, release_citizenships,
         _is_undone(totals, release_citizenships, member.stream),
     )
 

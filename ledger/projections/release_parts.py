@@ -13,7 +13,18 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from ledger.bounds.claims import Bounds
-from ledger.projections.release_list import USUAL, Release, Rule, listed, members_of
+from ledger.projections.release_list import (
+    USUAL,
+    FirstKeys,
+    Release,
+    Rule,
+    held_by,
+    less,
+    listed,
+    members_of,
+    nobody_merged,
+    of_one_only,
+)
 from ledger.projections.release_totals import ReleaseTotals, Scope, totals_of
 
 PART, MEMBER, TOTAL, BEFORE = "part", "member", "total", "before"
@@ -62,6 +73,7 @@ def page_of(
     limit: int | None,
     after: str | None,
     rule: Rule = USUAL,
+    first_keys: FirstKeys = nobody_merged,
 ) -> Page:
     """Return the parts of the total, or of the number of a citizenship, a page at a time.
 
@@ -70,7 +82,10 @@ def page_of(
     and so is what is before it. By another than the usual rule the parts are put in order here.
     """
     if any(rule):
-        return _page_by(rule, connection, scope, code, limit, after)
+        gross = listed(connection, scope, rule, first_keys)
+        releases = [less(one, scope.until) for one in gross]
+        of_each = members_of(connection, scope, releases)
+        return _page_by(rule, releases, of_each, code, limit, after)
     totals, given = totals_of(scope)
     asked = {"code": code, "limit": limit, "after": after}
     given |= {name: value for name, value in asked.items() if value is not None}
@@ -93,15 +108,14 @@ def page_of(
 
 def _page_by(
     rule: Rule,
-    connection: sa.Connection,
-    scope: Scope,
+    releases: Sequence[Release],
+    members: Mapping[str, Mapping[str, str]],
     code: str | None,
     limit: int | None,
     after: str | None,
 ) -> Page:
-    releases = listed(connection, scope, rule)
-    parts = sorted(filter(None, [_part_of(one, code, rule) for one in releases]), key=_most)
-    members = members_of(connection, scope, releases)
+    held = held_by(releases)
+    parts = sorted(filter(None, [_part_of(one, code, rule, held) for one in releases]), key=_most)
     start, end = 0, len(parts)
     if after is not None:
         at = [at for at, part in enumerate(parts) if after in members[part.group]]
@@ -114,13 +128,15 @@ def _page_by(
     return Page(page, shown, *map(_added, (parts[:start], parts[end:], parts)))
 
 
-def _part_of(one: Release, code: str | None, rule: Rule) -> Part | None:
+def _part_of(
+    one: Release, code: str | None, rule: Rule, held: Mapping[str, frozenset[str]]
+) -> Part | None:
     """Return what a release adds; None where it has no room for the citizenship."""
     low, high = one.total
     lists_it = code is None or code in one.cells
     if code is not None:
         low, high = one.cells.get(code, Bounds(0, one.other_high))
-        low = one.alone.get(code, 0) if rule.one else low
+        low = of_one_only(one, code, held) if rule.one else low
     if high == 0 and not lists_it:
         return None
     return Part(one.group, low if one.within else 0, high, low, lists_it, one.disputed)

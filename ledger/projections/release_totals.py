@@ -64,6 +64,16 @@ class ReleaseTotals:
         return sa.union_all(alone, merged).cte("members")
 
     @cached_property
+    def names(self) -> sa.CTE:
+        """The same developments, and whatever they are merged with that has no row at this stage.
+
+        Columns: grp, stream.
+        """
+        lone, named = self._lone.c, self._named.c
+        alone = sa.select(lone.stream.label("grp"), lone.stream)
+        return sa.union_all(alone, sa.select(named.grp, named.stream)).cte("names")
+
+    @cached_property
     def groups(self) -> sa.CTE:
         """The groups in scope: one row for each release, merged developments taken together.
 
@@ -203,13 +213,17 @@ class ReleaseTotals:
         return walk.union(step.where(stands))
 
     @cached_property
-    def _joined(self) -> sa.CTE:
-        """The developments of groups of several; a group has the first of their names."""
+    def _named(self) -> sa.CTE:
+        """The names of groups of several; a group has the first of them."""
         walk = self._walk
         first = sa.func.min(walk.c.reached).over(partition_by=walk.c.stream)
         names = first.label("grp"), walk.c.reached.label("stream")
-        named = sa.select(*names).distinct().cte("named")
-        row, scope = self._row, self.scope
+        return sa.select(*names).distinct().cte("named")
+
+    @cached_property
+    def _joined(self) -> sa.CTE:
+        """Those of them that have a row at the stage."""
+        walk, named, row, scope = self._walk, self._named, self._row, self.scope
         joined = sa.select(named.c.grp, *(row.c[name] for name in MEMBER)).join_from(
             named, row, row.c.stream == named.c.stream
         )
