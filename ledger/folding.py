@@ -6,7 +6,7 @@ A part can be folded in any process; every part can be folded on its own.
 
 import gc
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 from operator import attrgetter
@@ -83,8 +83,13 @@ def parts(
 def fold_part(projections: Sequence[Projection], engine: sa.Engine, part: Part) -> Folded:
     """Fold the streams of a part for those of the projections that it names."""
     asked = [projection for projection in projections if projection.name in part.projections]
-    with no_collections(), reading(engine) as connection:
-        events = read_between(connection, part.category, part.after, part.until, part.up_to)
+    which = part.category, part.after, part.until, part.up_to
+    with (
+        no_collections(),
+        reading(engine) as connection,
+        # Whatever happens: an open cursor would outlive its connection, and complain of that.
+        closing(read_between(connection, *which)) as events,
+    ):
         folded = fold_streams(asked, events)
         folded.sums = sums_of(folded.rows)
         if part.compare:

@@ -1,5 +1,6 @@
 """Work in several processes: answers in order, what a worker raises, a worker that dies."""
 
+import gc
 import os
 import signal
 import time
@@ -7,9 +8,13 @@ from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
+from recording import recorded, release
 
 from ledger.errors import CouldNot, NotFound
+from ledger.folding import Part, fold_part
 from ledger.processes import WorkerDied, aside, in_order
+from ledger.projections.projection import Fold
+from ledger.projections.releases import RELEASES
 from ledger.store.connect import connect, reading
 
 HERE = os.getpid()
@@ -40,6 +45,27 @@ def dying(engine: sa.Engine, task: int) -> int:
     if task == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return task
+
+
+def test_who_is_interrupted_leaves_nothing_open(
+    engine: sa.Engine, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the middle of a part closes what it reads before it is disconnected: afterwards
+    that would be a complaint beside the one word that the command says."""
+    recorded(engine, release("a") + release("b"))
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Fold, "take", interrupted)
+    part = Part("development", "", None, 2, False, frozenset({RELEASES.name}))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fold_part([RELEASES], engine, part)
+    engine.dispose()
+    del caught  # and with it the frames that hold what was open
+    gc.collect()
+
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("workers", [1, 3])

@@ -237,7 +237,10 @@ BAD = (
     ("# which\n" + SOUND + "schedule = [1]\n", 6, "schedule is not a key here"),
     (SOUND + SOUND.replace('"a"', '"b"') + "schedule = [1]\n", 9, "schedule is not a key here"),
     (SOUND + "[schedule.more]\nname = 1\n", 5, "more is not a key here"),
-    ("# which\n\nschedule = [1]\n", 3, "Invalid input type"),
+    ("# which\n\nschedule = [1]\n", 3, "got 1, wanted a table: name, command"),
+    ("schedule = [ # {\n  {name = 'a', command = 'status', every = 1},\n"
+     "  {name = 'b', command = 'status', every = 0},\n]\n", 3, "got 0"),
+    ("# a \u2028 b \x85 c\n" + SOUND + "when = 3\n", 6, "when is not a key here"),
     ("# which\nschedule = 1\n", 2, "in double brackets"),
     (SOUND + "[name]\n", 5, "name is not known here"),
 )

@@ -105,6 +105,9 @@ def _schedules(
 
 def _faults_of(entry: Any, check: CheckCommand, names: set[str]) -> Iterator[tuple[str, str]]:
     """Yield (key, what is wrong with it); an empty key is the entry as a whole."""
+    if not isinstance(entry, dict):
+        yield "", f"got {shown(entry)}, wanted a table: name, command, and one of cron and every"
+        return
     errors = _Entry().validate(entry)
     for key, whys in errors.items():
         if key == "_schema":
@@ -115,8 +118,6 @@ def _faults_of(entry: Any, check: CheckCommand, names: set[str]) -> Iterator[tup
             yield key, f"{key}: got {shown(entry[key])}, {' '.join(whys)}"
         else:
             yield "", f"{key} is missing"
-    if not isinstance(entry, dict):
-        return
     for key, read in (("cron", read_cron), ("every", read_every)):
         if key in entry:
             yield from _refused(key, partial(read, entry[key]))
@@ -166,11 +167,11 @@ def _arguments(command: object) -> tuple[str, ...]:
 
 def _line_of(text: str, key: str, number: int | None = None) -> int:
     """Return the line of a key, at the top or in the entry of that number; or the entry's line."""
-    lines = text.splitlines()
+    lines = text.split("\n")  # TOML knows no other ends of lines
     word, schedule = (rf"[\"']?{re.escape(name)}[\"']?" for name in (key, TABLE))
     entries = _real(lines, rf"\[\[\s*{schedule}\s*\]\]")
     if number is not None and number >= len(entries):
-        return _line_of(text, TABLE)  # written as one array
+        return (_in_array(text)[number:] or [_line_of(text, TABLE)])[0]
     start, end = 0, len(lines) + 1
     if number is not None:
         start, end, *_ = *entries[number:], end
@@ -181,6 +182,17 @@ def _line_of(text: str, key: str, number: int | None = None) -> int:
     keys = [line for line in _real(lines, rf"{word}\s*[=.]") if start < line < keys_end]
     tables = [line for line in _real(lines, rf"\[+\s*{header}\s*[\].]") if start < line < end]
     return min([*keys, *tables], default=max(start, 1))
+
+
+def _in_array(text: str) -> list[int]:
+    """Return the lines of the entries where they are written as one array: each begins where the
+    array could as well end."""
+    found: list[int] = []
+    for brace in re.finditer(r"\{", text):
+        before = text[: brace.start()]
+        if _is_toml(before + "]") and len(tomllib.loads(before + "]").get(TABLE, ())) == len(found):
+            found.append(before.count("\n") + 1)
+    return found
 
 
 def _real(lines: Sequence[str], pattern: str) -> list[int]:

@@ -3,7 +3,7 @@
 Takes a connection (from `connect.reading`); hands on RecordedEvents in order of position.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -143,7 +143,7 @@ def read_between(
     up_to: int,
     *,
     page: int = PAGE,
-) -> Iterator[RecordedEvent]:
+) -> Generator[RecordedEvent, None, None]:
     """Yield the events of a category's streams whose names lie in (after, until], by stream.
 
     Each stream in order of stream_version; until None: to the last one. In constant memory, and
