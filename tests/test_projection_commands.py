@@ -54,6 +54,18 @@ def test_status_says_where_drift_was_found() -> None:
     assert page.stderr == f"note: the last drift in releases was found at {found}\n"
 
 
+def test_status_says_what_was_never_built() -> None:
+    """A projection without tables has no position, and the command that builds it is named."""
+    with closing(DATABASE) as connection:
+        connection.execute("DELETE FROM checkpoints WHERE projection IN ('talks', 'people')")
+    page = run("projections", "status")
+    assert page.stderr == (
+        "note: never built: talks, people; `ledger projections catch-up` builds what is missing\n"
+    )
+    run("projections", "catch-up")
+    assert run("projections", "status").stderr == ""
+
+
 def test_status_says_what_is_stalled() -> None:
     """`status` names the position where a projection stands and the cause, and exits 1."""
     with closing(DATABASE) as connection:

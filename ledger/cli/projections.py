@@ -90,7 +90,7 @@ def status(database: str, format: str) -> None:
         causes = [remark for p in PROJECTIONS for remark in _stall(connection, p)]
     outcome = "finding" if causes else "ok"
     columns = STATUS if format != "table" else (*IN_TABLE, *(("stalled_at",) if causes else ()))
-    remarks = [*causes, *_drifts(rows)]
+    remarks = [*causes, *_drifts(rows), *_never_built(rows)]
     _print_rows(columns, [tuple(row[c] for c in columns) for row in rows], format, outcome, remarks)
 
 
@@ -230,6 +230,13 @@ def _drifts(rows: list[dict[str, Any]]) -> Iterator[Diagnostic]:
         if row["last_drift"]:
             message = f"the last drift in {row['projection']} was found at {row['last_drift']}"
             yield Diagnostic("note", message)
+
+
+def _never_built(rows: list[dict[str, Any]]) -> Iterator[Diagnostic]:
+    names = ", ".join(row["projection"] for row in rows if row["position"] is None)
+    if names:
+        message = f"never built: {names}; `ledger projections catch-up` builds what is missing"
+        yield Diagnostic("note", message)
 
 
 def _print_rows(
