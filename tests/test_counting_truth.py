@@ -54,7 +54,8 @@ def worlds(draw: Any) -> World:
         f"p-{number}": draw(st.frozensets(st.sampled_from(CODES), min_size=1, max_size=2))
         for number in range(5)
     }
-    freed, told = [], []
+    freed: list[Freed] = []
+    told: list[str] = []
     for number in range(draw(st.integers(1, 3))):
         who = draw(st.frozensets(st.sampled_from(sorted(held)), min_size=1, max_size=4))
         day = draw(st.integers(2, 15))
