@@ -12,6 +12,7 @@ import hypothesis
 import postgres
 import pytest
 import sqlalchemy as sa
+from fresh_ledgers import KINDS, Fresh, opener
 
 from ledger.store.connect import connect
 from ledger.store.migrate import upgrade
@@ -109,3 +110,9 @@ def engine(database: str) -> Iterator[sa.Engine]:
     engine = connect(database)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(params=KINDS)
+def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Fresh:
+    """Opens a fresh, migrated ledger each time, on SQLite and on PostgreSQL in turn."""
+    return opener(request, request.param, tmp_path)

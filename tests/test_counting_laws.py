@@ -2,14 +2,12 @@
 
 from functools import partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import history_strategies as past
-import pytest
 import sqlalchemy as sa
-from fresh_ledgers import KINDS, Fresh, opener
+from fresh_ledgers import Fresh
 from hypothesis import Phase, given, settings
 from recording import record_example
 
@@ -30,12 +28,6 @@ SCOPES: tuple[dict[str, Any], ...] = (
     {}, {"state": "BY"}, {"state": "BY", "since": "2025-12-01", "until": "2025-12-13"},
     {"valid_at": "2025-12-12"}, {"development": "r-a"},
 )
-
-
-@pytest.fixture(params=KINDS)
-def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Fresh:
-    """Opens a fresh, migrated ledger for each history, on SQLite and on PostgreSQL in turn."""
-    return opener(request, request.param, tmp_path)
 
 
 @settings(max_examples=2, phases=[Phase.generate], deadline=None)

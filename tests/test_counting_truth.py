@@ -3,12 +3,10 @@
 import os
 from collections.abc import Iterator
 from itertools import pairwise, product
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import pytest
 import sqlalchemy as sa
-from fresh_ledgers import KINDS, Fresh, opener
+from fresh_ledgers import Fresh
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from recording import recorded, release
@@ -119,12 +117,6 @@ def around(draw: Any, day: int) -> str:
     exact = f"2025-09-{day:02}"
     around = f"2025-09-{max(1, day - 2):02}/2025-09-{day + 2:02}"
     return str(draw(st.sampled_from((exact, exact, around, "2025-09", f"../{exact}"))))
-
-
-@pytest.fixture(params=KINDS)
-def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Fresh:
-    """Opens a fresh, migrated ledger for each world, on SQLite and on PostgreSQL in turn."""
-    return opener(request, request.param, tmp_path)
 
 
 @settings(max_examples=EXAMPLES or 2, phases=[Phase.generate], deadline=None)

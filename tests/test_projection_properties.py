@@ -12,7 +12,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -20,7 +19,7 @@ import history_strategies as past
 import pytest
 import sqlalchemy as sa
 from folding_process import folded_rows, killed_at, spawned
-from fresh_ledgers import KINDS, Fresh, opener
+from fresh_ledgers import Fresh
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from naive_fold import Tables, naive_rows
@@ -50,12 +49,6 @@ EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
 Where a database has to be made for each, a history that fails is shown as it is: to look for a
 shorter one would take minutes.
 """
-
-
-@pytest.fixture(params=KINDS)
-def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Fresh:
-    """Opens a fresh, migrated ledger for each history, on SQLite and on PostgreSQL in turn."""
-    return opener(request, request.param, tmp_path)
 
 
 def recorded(engine: sa.Engine, said: tuple[past.Said, ...], start: int = 1) -> int:
