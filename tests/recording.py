@@ -13,7 +13,8 @@ from ledger.book import now, writer
 from ledger.examples.shipped import example
 from ledger.intake.reading import read_reports
 from ledger.intake.recording import Outcome, record
-from ledger.projections.registry import PROJECTIONS
+from ledger.projections.merges import MERGES, PERSONS
+from ledger.projections.releases import RELEASES
 from ledger.rebuild import catch_up, rebuild_all
 from ledger.store.connect import reading
 from ledger.store.read import read_head
@@ -47,8 +48,8 @@ def release(stream: str = "by-release", **fields: Any) -> str:
 
 
 def answered(engine: sa.Engine, **question: Any) -> Answer:
-    """Rebuild everything and ask for releases."""
-    rebuild_all(engine, PROJECTIONS, now)
+    """Rebuild whatever is behind the releases, and ask for them."""
+    rebuild_all(engine, (RELEASES, MERGES, PERSONS), now)
     with reading(engine) as connection:
         return releases(connection, **question)
 

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from recording import answered, record_example
+from recording import record_example
 
 from ledger.answers.answer import Answer
 from ledger.answers.frames import POSITIONS, WHOLE, WORDS, YES_OR_NO
 from ledger.answers.registry import QUESTIONS
+from ledger.book import now
 from ledger.errors import CouldNot
+from ledger.projections.registry import PROJECTIONS
+from ledger.rebuild import rebuild_all
 from ledger.store.connect import reading
 
 ROWS: list[dict[str, Any]] = [
@@ -29,7 +32,7 @@ def shipped(engine: sa.Engine) -> list[Answer]:
     """Return the answer to every question about the shipped examples."""
     record_example(engine, "article")
     record_example(engine, "wider")
-    answered(engine)
+    rebuild_all(engine, PROJECTIONS, now)
     with reading(engine) as connection:
         return [question.answer(connection) for question in QUESTIONS]
 

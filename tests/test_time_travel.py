@@ -13,8 +13,11 @@ from ledger.answers.changes import changes
 from ledger.answers.explaining import explain_releases
 from ledger.answers.registry import QUESTIONS
 from ledger.answers.releases import releases
+from ledger.book import now
 from ledger.cli.main import ledger
 from ledger.errors import BadValue, NoStream
+from ledger.projections.registry import PROJECTIONS
+from ledger.rebuild import rebuild_all
 from ledger.store.connect import reading
 from ledger.store.read import read_head
 
@@ -63,7 +66,7 @@ def test_a_development_that_is_recorded_later_is_not_there_yet(engine: sa.Engine
     """As of a position before it, a development has no row; one that never was is refused."""
     recorded(engine, release("a", total=10))
     recorded(engine, release("b", total=3))
-    answered(engine)
+    rebuild_all(engine, PROJECTIONS, now)
     questions = [q for q in QUESTIONS if "development" in q.parameters]
     assert len(questions) == 7
     with reading(engine) as connection:
