@@ -167,6 +167,31 @@ def test_a_tally_is_held_against_what_the_rule_counts(
     assert row["developments"] == ["development/a", "development/b"]
 
 
+@pytest.mark.parametrize("count", ["releases", "persons"])
+@pytest.mark.parametrize(("when", "derived"), [
+    ("2025-12", (40, 100)), ("../2025-12-31", (0, 100)), ("2025-12-19", (100, 100)),
+    ("2025-12-20", (40, 100)), ("2025-12-22", (40, 40)), ("2025-12-22/2026-01-03", (40, 47)),
+])
+def test_a_tally_for_a_month_net(
+    engine: sa.Engine, when: str, derived: tuple[int, int], count: str
+) -> None:
+    """Net, the numbers of a month go down as well as up, and the tally may be for any day of it."""
+    recorded(engine, release("a", when="2025-11-01", total=100)
+             + release("a", when="2025-12-20/2025-12-22", stage="reversed", total=60)
+             + release("b", when="2026-01-02", total=7) + tally(when=when))
+
+    (row,) = asked(engine, count=count, reversals="net").rows
+
+    assert row["derived_high"] == derived[1]
+    assert row["derived_low"] == derived[0]
+
+
+def test_a_tally_for_a_day_before_its_first(engine: sa.Engine) -> None:
+    """There is no day on which it could be held against the releases."""
+    recorded(engine, NOVEMBER + tally(since="2025-12-10", when="2025-12-01"))
+    assert verdicts(asked(engine)) == {3: "not comparable"}
+
+
 def test_the_rule_is_named_in_the_answer(engine: sa.Engine) -> None:
     """Whoever reads the answer sees how releases were counted, also by the usual rule."""
     recorded(engine, NOVEMBER + tally())

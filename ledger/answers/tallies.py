@@ -117,7 +117,7 @@ _IS_COMPARABLE = sa.case(
         & (table.c.measure == "cumulative")
         & (table.c.category == "unstated")
         & table.c.since.is_not(None)
-        & table.c.valid_until.is_not(None),
+        & (table.c.since <= table.c.valid_until),
         1,
     ),
     else_=0,
@@ -131,10 +131,8 @@ def _compared(tally: Sequence[Any], releases: Mapping[str, Windows | CountedWind
     said = NOT_COMPARABLE
     if is_comparable:
         theirs = releases[state]
-        least, most = theirs.bounds(since, until)
-        if first != until:  # one for a month may be for its first day as well as for its last
-            least = theirs.bounds(since, first)[0] if first is not None and first >= since else 0
-        derived = least, most
+        # One for a month may be for its first day as well as for its last.
+        derived = least, most = theirs.bounds_by(since, first, until)
         streams = theirs.streams(since, until)
         said = verdict((low, high), derived)
     return {

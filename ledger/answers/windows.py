@@ -7,6 +7,7 @@ may lie in the window counts for the high bound alone.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from functools import cached_property
 from itertools import accumulate
 from operator import attrgetter
@@ -100,6 +101,14 @@ class Windows:
         more, most = _one_by_one(self._odd, since, until)
         return low + more, None if high is None or most is None else high + most
 
+    def bounds_by(self, since: str, first: str | None, until: str) -> tuple[int, int | None]:
+        """Return the bounds from the one day to any day between two others; first None: open.
+
+        More and more are freed: they are fewest on the first of these days, most on the last.
+        """
+        least = 0 if first is None or first < since else self.bounds(since, first)[0]
+        return least, self.bounds(since, until)[1]
+
     def streams(self, since: str, until: str) -> Streams:
         """Return the streams of all that may lie between the days."""
         return Streams(self._days, since, until)
@@ -131,9 +140,28 @@ class CountedWindows:
             self._known[window] = counted.low, counted.high
         return self._known[window]
 
+    def bounds_by(self, since: str, first: str | None, until: str) -> tuple[int, int | None]:
+        """Return the bounds from the one day to any day between two others; first None: open.
+
+        Net they may be fewest on a day on which something is undone, most on the one before.
+        """
+        begins = max(first or NEVER, since)
+        days = [begins, *(day for day in self._turns if begins < day < until), until]
+        lows, highs = zip(*(self.bounds(since, day) for day in days), strict=True)
+        least = 0 if first is None or first < since else min(lows)
+        return least, None if None in highs else max(highs)
+
     def streams(self, since: str, until: str) -> Streams:
         """Return the streams of all that may lie between the days."""
         return Streams(self._days, since, until)
+
+    @cached_property
+    def _turns(self) -> list[str]:
+        """The days from which on a bound may go down: the first for the low, for the high the last
+        on which it does not."""
+        undone = [one.undone for one in self._releases if one.undone is not None]
+        before = [date.fromisoformat(one.last) - timedelta(days=1) for one in undone if one.last]
+        return sorted({one.first for one in undone if one.first} | {*map(str, before)})
 
     def _near(self, since: str, until: str) -> Iterator[Release]:
         for release in self._releases:
