@@ -13,15 +13,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from ledger.answers.answer import Answer
 from ledger.answers.asking import ask, in_one_state
 from ledger.answers.explaining import Explanation, explain_releases
 from ledger.answers.registry import QUESTIONS, Question
-from ledger.errors import CouldNot, NotRecorded
+from ledger.errors import BadFile, BadValue, CouldNot, NotRecorded
 from ledger.intake.reading import Draft, Drafts, read_reports
 from ledger.intake.recording import Outcome, Writer, record
 from ledger.kinds.fields import WHO
@@ -137,7 +138,7 @@ class Book:
 
     def record(
         self,
-        reports: Path | Iterable[Mapping[str, Any]],
+        reports: str | Path | Iterable[Mapping[str, Any]],
         *,
         by: str,
         keep_going: bool = False,
@@ -149,8 +150,8 @@ class Book:
         `keep_going` are the others recorded, and the refused ones stand in `outcome.refusals`. A
         refusal names the line of a file; of mappings, which of them it is. Raises BadFile.
         """
-        if isinstance(reports, Path):
-            with reports.open("rb") as file:
+        if isinstance(reports, str | Path):
+            with _opened(Path(reports)) as file:
                 return self._recorded(read_reports(file), by, keep_going, dry_run)
         if isinstance(reports, Mapping):
             reports = [reports]
@@ -185,6 +186,16 @@ class Book:
         return rebuild_all(self.engine, PROJECTIONS, now, workers=workers())
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        file = path.open("rb")
+    except OSError as failure:
+        raise BadFile(f"{path}: {failure.strerror}") from None
+    with file:
+        yield file
+
+
 class Answers:
     """The questions that can be asked, each as a method: `answers.releases(by="citizenship")`.
 
@@ -205,9 +216,15 @@ class Answers:
         return [question.name for question in QUESTIONS]
 
     def _ask(self, question: Question, **parameters: Any) -> Answer:
+        for name, value in parameters.items():
+            if name != "as_of" and not isinstance(value, str | None):
+                raise BadValue(value, f"a text, as {name}")
         return in_one_state(self._database, partial(ask, question=question, **parameters))
 
 
-def connect(url: str = "ledger.db", *, create: bool = False) -> Book:
+def connect(url: str | Path = "ledger.db", *, create: bool = False) -> Book:
     """Return the ledger at a database URL or SQLite path; raises CouldNot where there is none."""
-    return Book(open_ledger(url, create=create))
+    try:
+        return Book(open_ledger(str(url), create=create))
+    except DBAPIError as failure:
+        raise CouldNot(f"open {place_of(engine_of(str(url)))}", str(failure.orig)) from None

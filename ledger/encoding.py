@@ -174,7 +174,8 @@ def upcast(type: str, version: int, data: Data) -> tuple[int, Data]:
     if kind is None:
         raise BadEntry(f"this version of the ledger does not know the type {type}")
     if not 1 <= version <= kind.type_version:
-        raise BadEntry(f"{type} has type_version {version}, known up to {kind.type_version}")
+        known = f"this version of the ledger reads up to {kind.type_version}"
+        raise BadEntry(f"{type} has type_version {version}, {known}")
     if version < kind.type_version:
         for step in kind.upcasts[version - 1 :]:
             data = step(data)

@@ -12,7 +12,7 @@ Takes facts (what, got, wanted, where) and hands on one sentence. Opens nothing.
     ├── WrongExpectedVersion    the stream is not where the writer believed it to be
     ├── IdConflict              one event id, two contents
     ├── NotFound                a position, stream or name that is not in the ledger
-    ├── BadEntry                stored bytes that are not an entry
+    ├── BadEntry                stored bytes that cannot be read as an entry
     └── CouldNot                the work could not be done (no database, wrong revision, …)
 """
 
@@ -134,11 +134,11 @@ class NoStream(NotFound):
 
 
 class BadEntry(LedgerError):
-    """Stored bytes are not an entry of this format."""
+    """Stored bytes are no entry of this format, or one of a later version."""
 
     def __init__(self, why: str) -> None:
         self.why = why
-        super().__init__(f"not an entry: {why}")
+        super().__init__(f"unreadable entry: {why}")
 
 
 class UnreadableEvent(BadEntry):

@@ -18,7 +18,7 @@ from sqlalchemy import exc
 
 import ledger
 from ledger.book import Book, new_id
-from ledger.errors import BadValue, NotRecorded
+from ledger.errors import BadFile, BadValue, CouldNot, NotRecorded
 from ledger.intake.recording import Outcome
 from ledger.store.append import append
 from ledger.store.connect import changing, holds_append_lock, reading, writing
@@ -200,3 +200,35 @@ def test_who_records_has_a_name(engine: sa.Engine, name: Any) -> None:
     with pytest.raises(BadValue):
         book.record([report(1)], by=name)
     assert book.record([report(1)], by="anna").recorded[0].position == 1
+
+
+def test_a_file_by_its_path(engine: sa.Engine, tmp_path: Path) -> None:
+    """A file of reports is named by a Path or a text; one that is not there is refused."""
+    (tmp_path / "a.yaml").write_text(json.dumps(report(1)))
+    book = Book(engine)
+    assert book.record(str(tmp_path / "a.yaml"), by="anna").seen == 1
+    assert book.record(tmp_path / "a.yaml", by="anna").seen == 1
+    with pytest.raises(BadFile, match=r"b\.yaml: No such file"):
+        book.record(tmp_path / "b.yaml", by="anna")
+
+
+def test_a_ledger_by_its_path(sqlite_database: str, tmp_path: Path) -> None:
+    """A ledger is named by a Path or a text; what is none cannot be opened, whatever it is."""
+    file = Path(sqlite_database.removeprefix("sqlite:///"))
+    assert size_of(ledger.connect(file)) == size_of(ledger.connect(str(file))) == 0
+    (tmp_path / "no.db").write_text("no database, but a text that is long enough to be read as one")
+    for place in (tmp_path, tmp_path / "no.db", tmp_path / "nowhere" / "a.db"):
+        for create in (False, True):
+            with pytest.raises(CouldNot, match="could not open"):
+                ledger.connect(place, create=create)
+
+
+@pytest.mark.parametrize("question", [
+    {"development": 5}, {"state": ["BY"]}, {"valid_at": 2025}, {"by": str},
+])
+def test_a_parameter_of_another_type(engine: sa.Engine, question: dict[str, Any]) -> None:
+    """A value that is no text is refused by its name, before anything is looked up."""
+    book = Book(engine)
+    book.rebuild()
+    with pytest.raises(BadValue, match=f"as {next(iter(question))}"):
+        book.answers.releases(**question)

@@ -154,12 +154,12 @@ CORRECTED = json.loads(OLD_TALKS_CORRECTED)["data"]
     ("fields", "why"),
     [
         ({"type": "WarsEnded"}, "does not know the type WarsEnded"),
-        ({"type_version": 3}, "TalksHeld has type_version 3, known up to 2"),
+        ({"type_version": 3}, "TalksHeld has type_version 3, .* up to 2"),
         ({"type_version": 0}, "type_version 0"),
         ({"type_version": -1}, "type_version -1"),
         (
             {"type": "ReportCorrected", "type_version": 1, "data": CORRECTED | {"type_version": 3}},
-            "TalksHeld has type_version 3, known up to 2",
+            "TalksHeld has type_version 3, .* up to 2",
         ),
         (
             {"type": "ReportCorrected", "type_version": 1, "data": CORRECTED | {"type": "New"}},
@@ -169,7 +169,7 @@ CORRECTED = json.loads(OLD_TALKS_CORRECTED)["data"]
 )
 def test_entries_from_a_newer_ledger(fields: dict[str, Any], why: str) -> None:
     """An entry of a type or version that is not known here is refused, and never guessed at."""
-    with pytest.raises(BadEntry, match=f"^not an entry: position 1: .*{why}"):
+    with pytest.raises(BadEntry, match=f"^unreadable entry: position 1: .*{why}"):
         decode(1, changed(_sd={}, **fields), {})
 
 
@@ -182,7 +182,7 @@ def test_entries_from_a_newer_ledger(fields: dict[str, Any], why: str) -> None:
 )
 def test_bytes_that_are_no_entry(raw: bytes) -> None:
     """Bytes that are no JSON object of this format are refused, and their position is named."""
-    with pytest.raises(BadEntry, match=r"^not an entry: position 1: "):
+    with pytest.raises(BadEntry, match=r"^unreadable entry: position 1: "):
         decode(1, raw, {})
 
 
@@ -198,7 +198,7 @@ def test_bytes_that_are_no_entry(raw: bytes) -> None:
 )
 def test_damaged_entries(raw: bytes) -> None:
     """An object of this format whose fields are missing or of another kind is refused as well."""
-    with pytest.raises(BadEntry, match=r"^not an entry: "):
+    with pytest.raises(BadEntry, match=r"^unreadable entry: "):
         decode(1, raw, {})
 
 
@@ -226,5 +226,5 @@ def test_a_disclosure_that_is_none() -> None:
     (pointer, name), *_ = GOOD["_sd"].items()
     assert pointer
     for text in ("", "not base64 %", "W10", "bm8"):
-        with pytest.raises(BadEntry, match=r"^not an entry: "):
+        with pytest.raises(BadEntry, match=r"^unreadable entry: "):
             decode(1, changed(), {name: text})

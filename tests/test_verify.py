@@ -20,6 +20,7 @@ from ledger.encoding import compose
 from ledger.entry import canonical
 from ledger.errors import BadValue
 from ledger.examples import shipped
+from ledger.projections.projection import Projection
 from ledger.store.append import append
 from ledger.store.connect import connect, reading, writing
 from ledger.store.read import read_entry
@@ -345,6 +346,27 @@ def test_command_compares_projections(signed: Path) -> None:
         assert file.execute("UPDATE releases SET low = low + 1").rowcount
     data = data_of("audit", "verify", "--projections", code=1)
     assert data["rules"] == {Rule.PROJECTION: 1}
+
+
+def test_answer_tables_that_are_behind_are_not_covered(
+    signed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What tables have not taken in was compared with nothing. A program that cannot apply an event
+    cannot compare; that is no verdict on the ledger."""
+    run("projections", "rebuild")
+    run("record", "-", given=release("later"))
+    said = " ".join(run("audit", "verify", "--projections").stdout.split())
+    assert "not taken in: releases from position" in said
+
+    run("projections", "catch-up")
+    assert "not taken in" not in run("audit", "verify", "--projections").stdout
+
+    def unable(*_: object) -> None:
+        raise ValueError("no such stage")
+
+    monkeypatch.setattr(Projection, "asked", lambda *_: unable)
+    said = " ".join(run("audit", "verify", "--projections", code=4).stdout.split())
+    assert "but releases cannot apply position 1: ValueError: no such stage" in said
 
 
 def test_command_is_misused(signed: Path) -> None:

@@ -105,13 +105,8 @@ def lag(
     events = 0
     if as_of is None:
         events = read_head(connection).size - min(taken_in(connection, projections))
-    stalls = []
-    for projection in projections if events else ():
-        point = read_checkpoint(connection, projection.name, projection.version)
-        if point is not None and point.stalled_at is not None:
-            stop = f"{projection.name} stopped at position {point.stalled_at:,}"
-            stalls.append(f"{stop}: {point.stall_cause}")
-    return Lag(events, stalls)
+    stalls = [_stall(connection, projection) for projection in projections] if events else []
+    return Lag(events, [stall for stall in stalls if stall])
 
 
 def check_taken_in(
@@ -120,11 +115,19 @@ def check_taken_in(
     """Raise CouldNot where the tables of one of the projections do not hold that position yet."""
     for projection, last in zip(projections, taken_in(connection, projections), strict=True):
         if position > last:
-            why = (
+            why = _stall(connection, projection) or (
                 f"{projection.name} has taken in {last:,} events so far; "
                 f"`ledger projections catch-up {projection.name}` takes in the others"
             )
             raise CouldNot(f"answer as of position {position:,}", why)
+
+
+def _stall(connection: sa.Connection, projection: Projection) -> str | None:
+    """Return where the projection stopped, and why; None: it did not."""
+    point = read_checkpoint(connection, projection.name, projection.version)
+    if point is None or point.stalled_at is None:
+        return None
+    return f"{projection.name} stopped at position {point.stalled_at:,}: {point.stall_cause}"
 
 
 def _check_party(connection: sa.Connection, party: sa.Column[Any], state: str) -> None:

@@ -106,11 +106,11 @@ def verify_(
             engine, from_position=first or 1, to=to, against=heads, findings=found, deep=deep,
             workers=os.cpu_count() or 1, on_progress=show,
         )
-    unbuilt = _check_projections(engine, done) if projections and done.failure is None else None
+    tables = _check_projections(engine, done) if projections and done.failure is None else None
     if key is not None and without and done.failure is None:
         done.failure = f"no head that {key.name} signed with this key is in {', '.join(without)}"
     deep_on_server = deep and engine.dialect.name != "sqlite"
-    uncovered = list(_not_covered(done, heads, to, unbuilt, deep_on_server))
+    uncovered = list(_not_covered(done, heads, to, tables, deep_on_server))
     _report(done, uncovered, len(heads), format)
 
 
@@ -182,8 +182,8 @@ def _heads_in(
 
 
 def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
-    """Fold every projection that was ever built and compare; return the names of the others."""
-    unbuilt = []
+    """Fold every projection that was ever built and compare; return what that does not cover."""
+    unbuilt, behind = [], []
     for projection in PROJECTIONS:
         with reading(engine) as connection:
             checkpoint = read_checkpoint(connection, projection.name, projection.version)
@@ -212,14 +212,20 @@ def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
             done.findings.add(None, Rule.PROJECTION,
                               f"{projection.name} holds what no event adds up to: {failure}")
             continue
-        if run.stalled_at is not None:
-            why = f"{run.projection} stops here: {run.cause}"
-            done.findings.add(run.stalled_at, Rule.PROJECTION, why)
+        if checkpoint.position < last:
+            behind.append(f"{projection.name} from position {checkpoint.position + 1:,} on")
+        if run.stalled_at is not None:  # the entry is as it was recorded: that was verified before
+            done.failure = done.failure or (
+                f"{run.projection} cannot apply position {run.stalled_at:,}: {run.cause}")
         if run.drift:
             why = (f"{run.projection}: {run.drift:,} rows are not what the events add up to;"
                    f" `ledger projections rebuild {run.projection}` mends them")
             done.findings.add(None, Rule.PROJECTION, why)
-    return unbuilt
+    whole = {
+        "answer tables that were never built": unbuilt,
+        "events that answer tables have not taken in": behind,
+    }
+    return [f"{what}: {', '.join(which)}" for what, which in whole.items() if which]
 
 
 def _cause(refusal: Exception) -> str:
@@ -273,7 +279,7 @@ def _not_covered(
     done: Verification,
     heads: Sequence[Against],
     to: int | None,
-    unbuilt: list[str] | None,
+    tables: list[str] | None,
     deep_on_server: bool,
 ) -> Iterator[str]:
     """Yield what this run says nothing about."""
@@ -290,10 +296,7 @@ def _not_covered(
         yield f"entries before position {done.first:,} were not hashed again"
     if to is not None and to < done.events:
         yield f"events after position {to:,}"
-    if unbuilt is None:
-        yield "the answer tables; --projections compares them"
-    elif unbuilt:
-        yield f"answer tables that were never built: {', '.join(unbuilt)}"
+    yield from ["the answer tables; --projections compares them"] if tables is None else tables
     if deep_on_server:
         yield "the server's indexes: only SQLite is asked to check its own, with --deep"
     passed_over = done.findings.passed_over
