@@ -219,3 +219,26 @@ def test_an_unbuilt_projection_is_refused(engine: sa.Engine) -> None:
     """Before the first rebuild there is no answer."""
     with reading(engine) as connection, pytest.raises(NotFound, match="projections rebuild"):
         sanctions(connection)
+
+
+def test_what_is_aimed_at_another_country_stays_away(engine: sa.Engine) -> None:
+    """Of one development with several targets, those of the country that is asked about, and those
+    of which nobody says whose they are."""
+    targets = ("name: Belavia, country: BY", "name: Aeroflot, country: RU", "name: Bank X")
+    recorded(engine, "".join(
+        sanction("pkg", target=f"{{kind: entity, {target}}}") for target in targets
+    ))
+    for day in ({}, {"valid_at": "2026-01"}):
+        found = {code: [row["target"] for row in asked(engine, state=code, **day)]
+                 for code in ("BY", "RU", "PL")}
+        assert found == {"BY": ["Bank X", "Belavia"], "RU": ["Aeroflot", "Bank X"], "PL": []}
+
+
+def test_a_table_of_numbers_says_who_did_what(engine: sa.Engine) -> None:
+    """A table for people has no room for all; csv and data frames have the sender and more."""
+    recorded(engine, sanction())
+    answer = asked(engine)
+    aside = ("target_state", "sender", "measures", "positions")
+    assert [answer.rows[0][name] for name in aside] == ["BY", "US", [], [1]]
+    assert set(aside) <= set(answer.columns)
+    assert set(aside).isdisjoint(answer.shown)

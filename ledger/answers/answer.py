@@ -63,10 +63,14 @@ class Answer:
     stalls: Sequence[str] = ()
     """Which of its projections stopped at an event that they cannot apply, where and why."""
 
+    aside: tuple[str, ...] = ()
+    """Columns that a table for people has no room for."""
+
     @property
     def shown(self) -> tuple[str, ...]:
         """The columns of a table for people: a cell with a name has the other names, too."""
-        return tuple(name for name in self.columns if name not in SAME_AS.values())
+        left_out = {*SAME_AS.values(), *self.aside}
+        return tuple(name for name in self.columns if name not in left_out)
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)

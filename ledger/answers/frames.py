@@ -18,7 +18,9 @@ WHOLE = frozenset((
 ))
 YES_OR_NO = frozenset(("disputed",))
 POSITIONS = frozenset(("positions",))
-WORDS = frozenset(("said_by", "denied_by", "citizenships", "same_as", "to_same_as"))
+WORDS = frozenset((
+    "said_by", "denied_by", "citizenships", "same_as", "to_same_as", "measures",
+))
 """Every other column is text; an empty cell is a missing value in all of them."""
 
 Rows = Sequence[Mapping[str, Any]]

@@ -43,6 +43,8 @@ VALUES = (
     "named", "target_state", "sender", "measures", "stage", "since", "may_be", "reached",
     "positions",
 )
+TARGET_STATE = 3 + VALUES.index("target_state")
+ASIDE = ("target_state", "sender", "measures", "positions")
 Course = tuple[Any, ...]
 """Development, target in small letters, way, then VALUES, and the day until which it is so."""
 ASSUMPTIONS = ("reports that name the same target of one development are about the same measures",)
@@ -59,8 +61,9 @@ def sanctions(
 ) -> Answer:
     """Return how far each measure went by a day (EDTF; its end), and when each stage was reached.
 
-    `state` is the target's country; `development` (its stream, or the short name) keeps that one,
-    with what it is merged with.
+    `state` is the target's country: of the developments that any report says are about it, what is
+    aimed at it, or at something of no stated country. `development` (its stream, or the short name)
+    keeps that one, with what it is merged with.
     Raises BadValue, NotFound before the first rebuild, NoStream for what was never recorded.
     """
     code = None if state is None else read_country(state).code
@@ -73,11 +76,14 @@ def sanctions(
     if groups:
         lone = [course for course in courses if course[0] not in groups]
         courses = [*lone, *_united(connection, groups, code, at, day)]
+    if code is not None:
+        courses = [course for course in courses if course[TARGET_STATE] in (code, None)]
     courses.sort()  # by the first three, which no two rows share
     positions_of = read_positions([course[-2] for course in courses])
     return Answer(
         SANCTIONS.question,
-        ("development", "target", "way", "stage", "from", "until", "may_be", "reached", "same_as"),
+        ("development", "target", "way", "stage", "from", "until", "may_be", "reached", "same_as",
+         *ASIDE),
         [
             {
                 "development": development,
@@ -102,6 +108,7 @@ def sanctions(
         given(state=code, development=stream, valid_at=day, as_of=asked),
         COUNTING,
         ASSUMPTIONS,
+        aside=ASIDE,
     )
 
 
