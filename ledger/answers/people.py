@@ -4,6 +4,7 @@ Takes the state that holds or frees them and a day; hands on an Answer with one 
 key and never by name.
 """
 
+from collections.abc import Collection
 from operator import itemgetter
 from typing import Any
 
@@ -22,8 +23,9 @@ from ledger.answers.answer import (
     stream_name,
 )
 from ledger.answers.merged import Groups, alike, groups_of, others, whole
+from ledger.answers.orders import Placed, possible
 from ledger.folding import no_collections
-from ledger.projections.courses import EVER, agreed, both
+from ledger.projections.courses import EVER, placed, standing
 from ledger.projections.merges import MERGES, PERSONS, person_merges
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
@@ -38,13 +40,15 @@ FOLLOWS = {
     "released reversed": BACK,
 }
 """What a step leads to, whatever held before; a detention depends on that. No other step counts."""
-NO_CHANGE = "no change"
-ORDER = (NO_CHANGE, "detained done", *FOLLOWS)
-"""Of steps on one day; what is further on comes later."""
-_KNOWN = dict(zip(ORDER, ORDER, strict=True))
+ORDER = ("detained done", *FOLLOWS)
+"""Of steps on one day, for the status; `may_be` looks at every order."""
+_KNOWN = frozenset(ORDER)
+"""Others change nothing."""
+UNDOES = {"released reversed": "released done", "detained reversed": "detained done"}
 COUNTING = (
     "persons with a key only; the latest step by then decides, on the latest day that its reports "
-    "allow; `may_be` is the status if each step was on its earliest day instead; "
+    "allow, of one day a detention before a release; `may_be` is what else it may be, in whatever "
+    "order their days allow; "
     "a promise or a refusal changes nothing; an empty status: no report says; "
     "merged keys are one person, and steps of merged developments are steps of one"
 )
@@ -116,19 +120,31 @@ def _row(theirs: list[Any], groups: Groups, persons: Groups, day: str) -> Row:
     person = theirs[0][0]
     if person in persons:
         person = min([row[0] for row in theirs])
-    steps = agreed(
-        (groups.get(stream, stream), _KNOWN.get(said, NO_CHANGE), first, last)
-        for _, said, first, last, _, _, stream in theirs
+    steps = placed(
+        (groups.get(stream, stream), said, first, last)
+        for _, said, first, last, _, _, stream in theirs if said in _KNOWN
     )
-    (status, since, until), may_be = both(steps, day, follow, ORDER)
+    status, since, until = standing([step[1:] for step in steps], day, follow, ORDER)
     codes = {row[5] for row in theirs}
     return {
         "person": person,
         "status": status,
         "since": since,
         "until": until,
-        "may_be": may_be,
+        "may_be": _else(steps, day, status),
         "citizenships": sorted({*" ".join(codes).split()}),
         "positions": sorted({row[4] for row in theirs if row[2] <= day}),
         "same_as": others(persons, person) if person in persons else [],
     }
+
+
+def _else(steps: Collection[Placed], day: str, status: str | None) -> str | None:
+    """Return what else the status may be, in whatever order the steps were; None: nothing."""
+    days = {step[2] for step in steps}
+    if len(days) == len(steps) and all(first == last for _, _, first, last in steps):
+        return None  # there is one order
+    found = possible(steps, day, follow, UNDOES)
+    if found is None:
+        plain = [step[1:] for step in steps]
+        found = {standing(plain, day, follow, ORDER, earliest=True).state}
+    return " or ".join(sorted({state for state in found if state} - {status})) or None

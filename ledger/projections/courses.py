@@ -76,18 +76,23 @@ def both(
 
 
 def agreed(steps: Iterable[tuple[Any, str, str, str]]) -> set[tuple[str, str, str]]:
-    """Return what is said, and between which days, given where each step is said to be one.
+    """Return what is said, and between which days, given where each step is said to be one."""
+    return {(said, first, last) for _, said, first, last in placed(steps)}
+
+
+def placed(steps: Iterable[tuple[Any, str, str, str]]) -> set[tuple[Any, str, str, str]]:
+    """Return where each step is said to be one, what is said there, and between which days.
 
     Of what is said of one place several times the days are those that all allow; where there are
     none, those that each allows, but for whoever says less exactly what another says.
     """
     distinct = {*steps}
     if len(distinct) == 1:  # so it is of most
-        return {(said, first, last) for _, said, first, last in distinct}
+        return distinct
     spans: dict[tuple[Any, str], list[tuple[str, str]]] = {}
     for where, said, first, last in distinct:
         spans.setdefault((where, said), []).append((first, last))
-    return {(said, *days) for (_, said), many in spans.items() for days in _narrowed(many)}
+    return {(*place, *days) for place, many in spans.items() for days in _narrowed(many)}
 
 
 def _narrowed(spans: list[tuple[str, str]]) -> list[tuple[str, str]]:
