@@ -25,7 +25,7 @@ from ledger.answers.answer import (
 from ledger.answers.merged import Groups, alike, groups_of, others, whole
 from ledger.answers.orders import Placed, possible
 from ledger.folding import no_collections
-from ledger.projections.courses import EVER, placed, standing
+from ledger.projections.courses import EVER, Standing, known_day, placed, standing
 from ledger.projections.merges import MERGES, PERSONS, person_merges
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
@@ -124,24 +124,36 @@ def _row(theirs: list[Any], groups: Groups, persons: Groups, day: str) -> Row:
         (groups.get(stream, stream), said, first, last)
         for _, said, first, last, _, _, stream in theirs if said in _KNOWN
     )
-    status, since, until = standing([step[1:] for step in steps], day, follow, ORDER)
+    (status, since, until), may_be = _status(steps, day)
     codes = {row[5] for row in theirs}
     return {
         "person": person,
         "status": status,
         "since": since,
         "until": until,
-        "may_be": _else(steps, day, status),
+        "may_be": may_be,
         "citizenships": sorted({*" ".join(codes).split()}),
         "positions": sorted({row[4] for row in theirs if row[2] <= day}),
         "same_as": others(persons, person) if person in persons else [],
     }
 
 
+def _status(steps: Collection[Placed], day: str) -> tuple[Standing, str | None]:
+    """Return what holds on the day, and what may hold instead."""
+    if len(steps) == 1:  # so it is of most
+        _, said, _, last = next(iter(steps))
+        if last <= day:
+            return Standing(follow(None, said), known_day(last), None), None
+    surely = standing([step[1:] for step in steps], day, follow, ORDER)
+    return surely, _else(steps, day, surely.state)
+
+
 def _else(steps: Collection[Placed], day: str, status: str | None) -> str | None:
     """Return what else the status may be, in whatever order the steps were; None: nothing."""
-    days = {step[2] for step in steps}
-    if len(days) == len(steps) and all(first == last for _, _, first, last in steps):
+    if len({step[1] for step in steps}) == 1 and any([step[3] <= day for step in steps]):
+        return None  # once or several times: it was so
+    exact = [step[2] for step in steps if step[2] == step[3]]
+    if len({*exact}) == len(steps):
         return None  # there is one order
     found = possible(steps, day, follow, UNDOES)
     if found is None:
