@@ -150,7 +150,7 @@ def _status(steps: Collection[Placed], day: str) -> tuple[Standing, str | None]:
 
 def _else(steps: Collection[Placed], day: str, status: str | None) -> str | None:
     """Return what else the status may be, in whatever order the steps were; None: nothing."""
-    if len({step[1] for step in steps}) == 1 and any([step[3] <= day for step in steps]):
+    if len({step[1] for step in steps}) == 1 and any(step[3] <= day for step in steps):
         return None  # once or several times: it was so
     exact = [step[2] for step in steps if step[2] == step[3]]
     if len({*exact}) == len(steps):
