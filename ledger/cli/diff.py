@@ -181,4 +181,4 @@ def _print(change: Change) -> None:
 def _shown(row: dict[str, object], name: str) -> str:
     if name not in row:
         return "nothing"
-    return "?" if row[name] is None else str(row[name])
+    return cell(name, None) or "empty" if row[name] is None else str(row[name])
