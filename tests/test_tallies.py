@@ -186,6 +186,15 @@ def test_a_tally_for_a_month_net(
     assert row["derived_low"] == derived[0]
 
 
+def test_a_tally_net_of_what_was_undone_on_the_first_day_of_all(engine: sa.Engine) -> None:
+    """Before the first day of the calendar there is none to look at."""
+    recorded(engine, release("a", when="../2025-11-01", total=5)
+             + release("a", when="0001-01-01", stage="reversed", total=5)
+             + tally(since="0001-01-01", when="2025-12"))
+    (row,) = asked(engine, reversals="net").rows
+    assert (row["derived_low"], row["derived_high"]) == (0, 0)
+
+
 def test_a_tally_for_a_day_before_its_first(engine: sa.Engine) -> None:
     """There is no day on which it could be held against the releases."""
     recorded(engine, NOVEMBER + tally(since="2025-12-10", when="2025-12-01"))

@@ -160,8 +160,9 @@ class CountedWindows:
         """The days from which on a bound may go down: the first for the low, for the high the last
         on which it does not."""
         undone = [one.undone for one in self._releases if one.undone is not None]
-        before = [date.fromisoformat(one.last) - timedelta(days=1) for one in undone if one.last]
-        return sorted({one.first for one in undone if one.first} | {*map(str, before)})
+        lasts = [date.fromisoformat(one.last) for one in undone if one.last]
+        before = {str(last - timedelta(days=1)) for last in lasts if last > date.min}
+        return sorted(before | {one.first for one in undone if one.first})
 
     def _near(self, since: str, until: str) -> Iterator[Release]:
         for release in self._releases:

@@ -50,6 +50,7 @@ class Fewest:
 
     @property
     def number(self) -> int:
+        """Of those that are counted now."""
         apart = sum(share.number for share in self._shares.values()) - self._twice
         # A report that contradicts itself may list more than its total; no more than that count.
         return min(self._sum, max(self._largest.number, len(self._keys), apart))
@@ -76,6 +77,7 @@ class Most:
 
     @property
     def number(self) -> int | None:
+        """Of those that are counted now; None: no upper bound."""
         return None if self._endless else self._sum - (self._keys.total() - len(self._keys))
 
 

@@ -1,7 +1,8 @@
 """The releases that are asked about, one by one, for rules of counting that no sum in SQL follows.
 
-Takes a Scope and a Rule; hands on Releases: the bounds of each, less what was undone where the rule
-is net, and the persons that are surely among them. Costs some microseconds a release.
+Takes a Scope and a Rule; hands on Releases: the bounds of each, what was undone of it where the
+rule is net (`less` takes that off), and the persons that are surely among them. Costs some
+microseconds a release.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
