@@ -3,14 +3,16 @@
     python -m benchmarks.rebuild [--events 1000000] [--world FILE] [--postgres URL] [--workers 2]
 
 In one run over one generated world: a bare `SELECT entry` with `orjson.loads`; the first build, a
-rebuild beside live tables and a check, all with every shipped projection; and the documented
-projection loop of the `eventsourcing` library (one event, one upsert and one tracking record a
+rebuild beside live tables and a check, which find everything as it was folded before; a rebuild
+that knows nothing of a tenth of the parts, as after reports all over the log; and a rebuild and a
+check that fold everything anew; all with every shipped projection. And the documented projection
+loop of the `eventsourcing` library (one event, one upsert and one tracking record a
 transaction) over its own store of the same reports. That library's loop fills one view; this one
 fills every answer table of all projections, so *loop x* is given as measured and a projection.
 
-`without folds` is what a check has to do before any projection has a say, by as many workers: read
-the events in order of stream, parse them, read the live rows and look whether they are the same.
-Then each projection is checked alone.
+`without folds` is what a check that folds everything has to do before any projection has a say, by
+as many workers: read the events in order of stream, parse them, read the live rows and look whether
+they are the same. Then each projection is checked alone, and folds everything.
 """
 
 import argparse
@@ -39,9 +41,10 @@ from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import rebuild_all
 from ledger.run import Run
-from ledger.store.connect import connect, reading
+from ledger.store.connect import changing, connect, reading
+from ledger.store.folds import read_marks
 
-EVERY = ("first build", "rebuild", "check")
+EVERY = ("first build", "rebuild", "check", "a tenth to fold", "rebuild anew", "check anew")
 """What is done with all projections at once."""
 LOOPED = 20_000
 """Events that the other library's loop is timed over: it takes the same time for each."""
@@ -92,6 +95,14 @@ def bare(engine: sa.Engine) -> None:
             orjson.loads(entry)
 
 
+def forget_a_tenth(engine: sa.Engine) -> None:
+    """Make every tenth part of the log one of which nothing is known."""
+    with changing(engine) as connection:
+        ends = read_marks(connection, [projection.name for projection in PROJECTIONS])
+        for end in ends[::10]:
+            connection.execute(sa.delete(tables.folds).where(tables.folds.c.until == end))
+
+
 def loop(folder: Path) -> float:
     """Return microseconds an event of the other library's documented projection."""
     env = {"PERSISTENCE_MODULE": "eventsourcing.sqlite",
@@ -122,9 +133,11 @@ def measure(engine: sa.Engine, count: int, workers: int, looped: float) -> None:
     spent = {"bare read + parse": min(timed(lambda: bare(engine)) for _ in range(2))}
     base = spent["bare read + parse"]
 
-    def work(projections: Sequence[Projection] = PROJECTIONS, *, check: bool = False) -> list[Run]:
+    def work(
+        projections: Sequence[Projection] = PROJECTIONS, *, check: bool = False, anew: bool = False
+    ) -> list[Run]:
         with watching() as memory:
-            runs = rebuild_all(engine, projections, now, workers=workers, check=check)
+            runs = rebuild_all(engine, projections, now, workers=workers, check=check, anew=anew)
         biggest = sorted(memory.values(), reverse=True)[: workers + 1]
         most["together"] = max(sum(biggest), most.get("together", 0))
         most["each"] = max(*biggest, most.get("each", 0))
@@ -134,10 +147,14 @@ def measure(engine: sa.Engine, count: int, workers: int, looped: float) -> None:
     spent["first build"] = timed(work)
     spent["rebuild"] = timed(work)
     spent["check"] = timed(lambda: work(check=True))
+    forget_a_tenth(engine)
+    spent["a tenth to fold"] = timed(work)
+    spent["rebuild anew"] = timed(lambda: work(anew=True))
+    spent["check anew"] = timed(lambda: work(check=True, anew=True))
     spent["  without folds"] = timed(lambda: check_without_folds(engine, workers))
     for projection in PROJECTIONS:
         name = f"  {projection.name} alone"
-        spent[name] = timed(partial(work, [projection], check=True))
+        spent[name] = timed(partial(work, [projection], check=True, anew=True))
     titles = f"{'seconds':>9}{'us/event':>10}{'events/s':>11}{'bare x':>8}"
     print(f"  {'':<20}{titles}{'loop x':>8}{'a projection':>14}")
     for name, seconds in spent.items():

@@ -1,4 +1,4 @@
-"""What a check of the answer tables has to do before any projection has a say.
+"""What a check that folds everything has to do before any projection has a say.
 
 Takes an engine with live answer tables; reads events and rows by several processes, and folds
 nothing. A module of its own, since a worker process imports what it is to do.
@@ -6,19 +6,21 @@ nothing. A module of its own, since a worker process imports what it is to do.
 
 import sqlalchemy as sa
 
+from ledger.encoding import decode
 from ledger.folding import Part, no_collections, parts
 from ledger.processes import in_order
 from ledger.projections.answer_tables import AnswerTables
 from ledger.projections.registry import PROJECTIONS
 from ledger.store.connect import reading
-from ledger.store.read import read_between, read_head
+from ledger.store.read import entries_between, read_head
 
 
 def without_folds(engine: sa.Engine, part: Part) -> int:
     """Read and parse the events of a part, read its live rows; return how many events there are."""
     with no_collections(), reading(engine) as connection:
-        events = read_between(connection, part.category, part.after, part.until, part.up_to)
-        count = sum(1 for _ in events)
+        which = part.category, part.after, part.until, part.up_to
+        entries = entries_between(connection, *which)
+        count = sum(1 for _ in (decode(*entry, None) for entry in entries))
         for projection in PROJECTIONS:
             if projection.name in part.projections:
                 rows = AnswerTables(projection).read(connection, part.after, part.until)

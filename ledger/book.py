@@ -181,9 +181,12 @@ class Book:
         """
         return [catch_up(self.engine, projection, now) for projection in PROJECTIONS]
 
-    def rebuild(self) -> list[Run]:
-        """Rebuild every projection from the first event and return what was done."""
-        return rebuild_all(self.engine, PROJECTIONS, now, workers=workers())
+    def rebuild(self, *, anew: bool = False) -> list[Run]:
+        """Compare every answer table with all events, mend it, and return what was done.
+
+        What was folded before by this code is folded once more only if `anew`.
+        """
+        return rebuild_all(self.engine, PROJECTIONS, now, anew=anew, workers=workers())
 
 
 @contextmanager

@@ -1,10 +1,10 @@
 """Rebuilding and catching up: answer tables folded from the events, while people read them.
 
 Takes the recorded events (from `store`) and projections; hands on filled answer tables, checkpoints
-and Runs. A rebuild folds every stream anew, for all projections at once, and compares the rows with
-the live tables. Then it catches up, and whatever streams differed (drift) are taken in again in the
-same way. Tables that are not there or not whole, or are another version's, are filled on the side
-and put in place.
+and Runs. A rebuild reads every stream for all projections at once, folds those parts of the log
+that were not folded before, and compares the rows with the live tables. Then it catches up, and
+whatever streams differed (drift) are taken in again in the same way. Tables that are not there or
+not whole, or are another version's, are filled on the side and put in place.
 
 Rows and checkpoint commit together. A reader sees the tables before or after, never between. A
 crash at any point leaves the old tables serving, and the next rebuild begins clean.
@@ -27,6 +27,7 @@ from ledger.run import Run
 from ledger.store.append import Clock, format_time
 from ledger.store.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from ledger.store.connect import changing, reading
+from ledger.store.folds import KnownFold, write_folds
 from ledger.store.locks import Check, alone
 from ledger.store.read import changed_streams, read_head
 from ledger.store.runs import write_run
@@ -50,13 +51,14 @@ def rebuild(
     *,
     holder: str = "another process",
     check: bool = False,
+    anew: bool = False,
     workers: int = 1,
     on_progress: OnProgress = lambda done, of: None,
 ) -> Run:
     """Rebuild one projection; see `rebuild_all`."""
     (run,) = rebuild_all(
         engine, [projection], clock,
-        holder=holder, check=check, workers=workers, on_progress=on_progress,
+        holder=holder, check=check, anew=anew, workers=workers, on_progress=on_progress,
     )
     return run
 
@@ -68,13 +70,16 @@ def rebuild_all(
     *,
     holder: str = "another process",
     check: bool = False,
+    anew: bool = False,
     workers: int = 1,
     on_progress: OnProgress = lambda done, of: None,
 ) -> list[Run]:
-    """Fold the projections from the first event, compare with the live tables, and mend those.
+    """Compare the live tables with what all events from the first one give, and mend them.
 
-    Every event is read once for all of them; a long log by so many worker processes. With
-    `check` the live tables are left alone. Raises CouldNot at once where another process is at
+    Every event is read once for all of them; a long log by so many worker processes. Where the
+    same entries were folded before by the same code, and the live rows are those that they gave,
+    they are not folded once more, unless `anew`; all three are told by their digests. With `check`
+    the live tables are left alone. Raises CouldNot at once where another process is at
     one of them, and where there are no tables to check, or their checkpoint lies beyond the log;
     and on the way where a lock is lost, before anything is put in place.
     """
@@ -96,7 +101,7 @@ def rebuild_all(
                     raise _beyond(work, head)
                 work.served = None  # nobody knows what the tables hold: they are made anew
         several = workers if head >= WORTH_PROCESSES else 1
-        folding = _Folding(engine, projections, several, on_progress)
+        folding = _Folding(engine, projections, several, anew, on_progress)
         _compare(folding, works)
         if not check:
             for work in [work for work in works if not work.is_made_anew]:
@@ -106,6 +111,7 @@ def rebuild_all(
             with _changing(engine, [work]) as connection:
                 if not check:
                     _finish(connection, work)
+                write_folds(connection, work.projection.name, work.known)
                 _remember(connection, work.run, clock)
     return [work.run for work in works]
 
@@ -145,6 +151,8 @@ class _Work:
     """Whether they have their keys and indexes."""
     drifted: set[str] = field(default_factory=set)
     """Streams whose live rows are not what the events say."""
+    known: list[KnownFold] = field(default_factory=list)
+    """What folding each part gave, now or before."""
 
     @property
     def live(self) -> AnswerTables:
@@ -173,6 +181,8 @@ class _Work:
         if name not in folded.counts:
             return
         run.events += folded.events
+        run.folded += 0 if name in folded.recalled else folded.events
+        self.known += [folded.known[name]] if name in folded.known else []
         run.rows += folded.counts[name]
         run.add({table.name: folded.sums.get(table.name, 0) for table in self.projection.tables})
         stop = folded.stalls.get(name)
@@ -241,13 +251,14 @@ class _Folding:
     engine: sa.Engine
     projections: Sequence[Projection]
     workers: int
+    anew: bool
     on_progress: OnProgress
 
     def every_part(self, works: Sequence[_Work], up_to: int, *, compare: bool) -> Iterator[Folded]:
         """Yield what folding gives, part by part, for these projections up to a position."""
         with reading(self.engine) as connection:
             asked = [work.projection for work in works]
-            every = list(parts(connection, asked, up_to, compare=compare))
+            every = list(parts(connection, asked, up_to, compare=compare, anew=self.anew))
         fold = partial(fold_part, tuple(self.projections))
         # Who compares has nothing to write meanwhile, and so can fold as well.
         folding = in_order(self.engine, fold, every, self.workers, here=compare)
@@ -281,7 +292,7 @@ def _fill(folding: _Folding, works: Sequence[_Work], head: int) -> None:
     for work in works:
         while work.stalled_before(work.run.position):
             assert work.run.stalled_at is not None
-            work.run.events = work.run.rows = 0
+            work.run.events = work.run.folded = work.run.rows = 0
             _fill_up_to(folding, [work], work.run.stalled_at - 1)
 
 
@@ -292,7 +303,7 @@ def _fill_up_to(folding: _Folding, works: Sequence[_Work], position: int) -> Non
     with _changing(folding.engine, works) as connection:
         for work in works:
             work.side.make(connection)
-            work.run.position, work.run.sums = position, {}
+            work.run.position, work.run.sums, work.known = position, {}, []
     for folded in folding.every_part(works, position, compare=False):
         with _changing(folding.engine, works) as connection:
             for work in works:

@@ -24,9 +24,11 @@ class Run:
     position: int = 0
     """The last position that is in the tables now."""
     events: int = 0
-    """Events that were folded."""
+    """Events that were read."""
+    folded: int = 0
+    """Of these, the events that had to be folded: what the others give was known."""
     rows: int = 0
-    """Rows that they gave."""
+    """Rows that they give."""
     drift: int = 0
     """Rows that the live tables held otherwise."""
     drifts: list[Drift] = field(default_factory=list)
@@ -64,5 +66,6 @@ class Run:
             detail = f"position {self.stalled_at}: {self.cause}"
         return RunRecord(
             self.projection, self.how, self.started_at, self.ended_at, self.outcome,
-            self.position, self.events, self.rows, self.drift, self.digest, detail,
+            self.position, self.events, self.rows, self.drift, self.digest,
+            self.folded, detail,
         )

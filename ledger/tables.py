@@ -77,7 +77,19 @@ runs = sa.Table(
     sa.Column("drift", sa.BigInteger, nullable=False),
     sa.Column("detail", sa.Text),
     sa.Column("digest", Name),
+    sa.Column("folded", sa.BigInteger),
     sa.Index("runs_projection", "projection", "id"),
+)
+
+# What the folds of each projection gave, part by part of the log, by digests.
+folds = sa.Table(
+    "folds",
+    metadata,
+    sa.Column("projection", Name, primary_key=True),
+    sa.Column("until", Name, primary_key=True),
+    sa.Column("code", Name, nullable=False),
+    sa.Column("entries", Name, nullable=False),
+    sa.Column("sums", sa.Text, nullable=False),
 )
 
 # What became of every slot of every schedule: run, missed or skipped.

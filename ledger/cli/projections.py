@@ -37,13 +37,13 @@ from ledger.store.connect import reading
 from ledger.store.read import read_head, read_time
 from ledger.store.runs import last_rebuild, last_run
 
-DONE = ("projection", "outcome", "position", "events", "rows", "drift", "digest")
+DONE = ("projection", "outcome", "position", "events", "folded", "rows", "drift", "digest")
 STATUS = ("projection", "version", "position", "behind", "seconds_behind", "rebuilt_at",
           "last_drift", "stalled_at", "digest", "digest_at")
 IN_TABLE = ("projection", "position", "behind", "seconds_behind", "rebuilt_at")
 """What a table shows; where any is stalled, also at which position."""
-NUMBERS = ("version", "position", "behind", "seconds_behind", "events", "rows", "drift",
-           "stalled_at")
+NUMBERS = ("version", "position", "behind", "seconds_behind", "events", "folded", "rows",
+           "drift", "stalled_at")
 
 
 class ProjectionName(click.ParamType[Projection]):
@@ -122,17 +122,25 @@ def _refusal(projection: Projection, failure: CouldNot | DBAPIError) -> Diagnost
     return Diagnostic("could_not", str(failure))
 
 
-@projections.command(short_help="Fold the answer tables anew from all events.", epilog=examples(
+@projections.command(short_help="Compare the answer tables with all events, and mend them.",
+                     epilog=examples(
     "ledger projections rebuild",
-    "ledger projections rebuild releases --check",
+    "ledger projections rebuild releases --check --anew",
 ))
 @click.argument("named", metavar="[NAME]...", nargs=-1, type=ProjectionName())
 @click.option("--check", is_flag=True,
               help="Compare only: leave the tables as they are, exit 1 if they differ.")
+@click.option("--anew", is_flag=True,
+              help="Fold every event, also those that were folded before.")
 @format_option("table", "json", "csv")
 @database_option
-def rebuild(database: str, named: tuple[Projection, ...], check: bool, format: str) -> None:
-    """Fold the answer tables anew from all events, all of them or those named.
+def rebuild(
+    database: str, named: tuple[Projection, ...], check: bool, anew: bool, format: str
+) -> None:
+    """Compare the answer tables with all events, and mend them: all of them or those named.
+
+    Every event and every row is read. Events are folded, unless the same ones were folded before by
+    the same code, and the rows are those that they gave; with --anew all of them are.
 
     While it runs, readers see the old tables; Ctrl-C or a crash leaves them as they are. Rows that
     the old tables held otherwise are drift: they are named and replaced.
@@ -143,7 +151,8 @@ def rebuild(database: str, named: tuple[Projection, ...], check: bool, format: s
         head = read_head(connection).size
     with progress("rebuild", head) as show:
         runs = rebuild_all(
-            engine, chosen, now, holder=_me(), check=check, workers=workers(), on_progress=show,
+            engine, chosen, now,
+            holder=_me(), check=check, anew=anew, workers=workers(), on_progress=show,
         )
     _report(runs, format, drift_is_a_finding=check)
 

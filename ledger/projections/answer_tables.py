@@ -105,7 +105,8 @@ class AnswerTables:
             query = sa.select(*columns).where(first, last)
             with connection.execute(query.order_by(*table.primary_key)) as result:
                 assert result.cursor is not None
-                found[name] = [*result.cursor.fetchall()]  # the driver's tuples: there are millions
+                rows = [*result.cursor.fetchall()]  # the driver's tuples: there are millions
+            found[name] = _with_flags(table, rows) if connection.dialect.name == "sqlite" else rows
         return found
 
     def forget(self, connection: sa.Connection, streams: Sequence[str]) -> None:
@@ -222,6 +223,16 @@ def _insert(connection: sa.Connection, table: sa.Table, rows: list[Row]) -> None
         raise exc.DBAPIError.instance(copy, None, failure, driver.Error) from failure
 
 
+def _with_flags(table: sa.Table, rows: list[Row]) -> list[Row]:
+    """Return rows of SQLite, which has no truth values of its own, with truth values."""
+    for name in (column.name for column in table.c if isinstance(column.type, sa.Boolean)):
+        at = columns_of(table).index(name)
+        rows = [
+            (*row[:at], row[at] == 1, *row[at + 1 :]) if row[at] in (0, 1) else row for row in rows
+        ]
+    return rows
+
+
 def _in_order(table: sa.Table) -> Callable[[Row], Any]:
     """Return what takes the primary key out of a row."""
     names = columns_of(table)
@@ -233,12 +244,9 @@ def _differences(
 ) -> Iterator[Drift]:
     keys = ("stream", "position_from", *keys_of(table))
     columns = columns_of(table)
-    flags = [column.name for column in table.c if isinstance(column.type, sa.Boolean)]
 
     def keyed(rows: Iterable[Row]) -> dict[Row, dict[str, Any]]:
         named = [dict(zip(columns, row, strict=True)) for row in rows]
-        for row in named:  # SQLite has no truth values of its own
-            row.update({name: bool(row[name]) for name in flags if row[name] in (0, 1)})
         return {tuple(row[key] for key in keys): row for row in named}
 
     live, rebuilt = keyed(held), keyed(told)

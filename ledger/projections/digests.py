@@ -1,8 +1,9 @@
-"""Digests of answer tables: whether two folds gave the same rows.
+"""Digests of what goes into a fold and of what comes out: whether two folds were the same.
 
-Takes rows in any order and in any parts; hands on numbers that are added up, and 64 hex digits.
-Pure. A digest tells of slips and of other versions of the code. It is no proof against somebody who
-looks for other rows with the same sum: that is what the signed heads of the events are for.
+Takes entries in their order, or rows in any order and in any parts; hands on 64 hex digits, and
+numbers that are added up. Pure. A digest of rows tells of slips and of other versions of the code.
+It is no proof against somebody who looks for other rows with the same sum: that is what the signed
+heads of the events are for.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,15 @@ from ledger.projections.projection import Row, Rows
 
 Sums = dict[str, int]
 """By table: the sum of the SHA-256 of each row, as JSON, read as a number."""
+
+
+def digest_of_entries(entries: Iterable[tuple[int, bytes]]) -> str:
+    """Return the digest of positions and entries as they follow; costs a microsecond for each."""
+    digest = sha256()
+    for position, entry in entries:
+        digest.update(b"%d %d\n" % (position, len(entry)))
+        digest.update(entry)
+    return digest.hexdigest()
 
 
 def sums_of(rows: Rows) -> Sums:

@@ -3,7 +3,8 @@
 Takes a connection (from `connect.reading`); hands on RecordedEvents in order of position.
 """
 
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -135,50 +136,56 @@ def read_streams(
     return found
 
 
-def read_between(
+def entries_between(
     connection: sa.Connection,
     category: str,
     after: str,
     until: str | None,
     up_to: int,
-    *,
-    page: int = PAGE,
-) -> Generator[RecordedEvent, None, None]:
-    """Yield the events of a category's streams whose names lie in (after, until], by stream.
+) -> list[tuple[int, bytes]]:
+    """Return position and entry of each event of a category's streams with names in (after, until].
 
-    Each stream in order of stream_version; until None: to the last one. In constant memory, and
-    without personal fields: who reads streams to fold them has no use for a name.
+    By stream, each in order of stream_version; until None: to the last one. Raw: who reads streams
+    to fold them has no use for a name, and may not need to decode them.
     """
     query = (
         sa.select(_events.position, _events.entry)
         .where(*_between(category, after, until), _events.position <= up_to)
         .order_by(_events.stream, _events.stream_version)
     )
-    options = {"stream_results": True, "max_row_buffer": page}
-    with connection.execute(query, execution_options=options) as result:
-        for rows in result.partitions(page):
-            yield from (decode(position, entry, None) for position, entry in rows)
+    with connection.execute(query) as result:
+        assert result.cursor is not None
+        return [*result.cursor.fetchall()]  # the driver's tuples: there are millions
 
 
-def stream_marks(connection: sa.Connection, category: str, events: int) -> Iterator[str]:
-    """Yield names of streams that divide a category into parts of about so many events each.
+def stream_marks(
+    connection: sa.Connection, category: str, events: int, known: Iterable[str] = ()
+) -> Iterator[str]:
+    """Yield names of streams that divide a category into parts of so many events, or up to twice.
 
-    A stream is never divided. Reads an index only: about 50 ns an event.
+    Marks of an earlier time are kept, so that its parts are met again; where more has come between
+    two of them there are new ones. A stream is never divided. Reads an index only: 0.1 µs an event.
     """
-    mark = f"{category}/"
+    mark, end = f"{category}/", f"{category}0"
+    old = deque([*sorted(name for name in known if mark < name < end), end])
     while True:
-        query = (
-            sa.select(_events.stream)
-            .where(*_between(category, mark, None))
-            .order_by(_events.stream)
-            .offset(events - 1)
-            .limit(1)
-        )
-        found = connection.scalar(query)
-        if found is None:
+        far = _further(connection, category, mark, 2 * events)
+        if far is None or old[0] <= far:
+            mark = old.popleft()
+        else:
+            mark = _further(connection, category, mark, events) or end
+        if mark == end:
             return
-        mark = found
         yield mark
+
+
+def _further(connection: sa.Connection, category: str, mark: str, events: int) -> str | None:
+    """Return the stream of the so manyth event behind a mark; None where there are fewer."""
+    query = sa.select(_events.stream).where(*_between(category, mark, None))
+    found: str | None = connection.scalar(
+        query.order_by(_events.stream).offset(events - 1).limit(1)
+    )
+    return found
 
 
 def changed_streams(

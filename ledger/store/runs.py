@@ -22,6 +22,8 @@ class RunRecord:
     drift: int
     digest: str | None
     """Of the rows that the events up to the position give; None for a catch-up or a stall."""
+    folded: int | None
+    """Of the events, those that had to be folded; None for a run of an earlier version."""
     detail: str | None
     """The rows that drifted, or the cause of a stall."""
 

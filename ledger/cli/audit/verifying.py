@@ -203,7 +203,8 @@ def _check_projections(engine: sa.Engine, done: Verification) -> list[str]:
             done.findings.add(None, Rule.PROJECTION, why)
             continue
         try:
-            run = rebuild(engine, projection, now, holder=f"process {os.getpid()}", check=True)
+            me = f"process {os.getpid()}"
+            run = rebuild(engine, projection, now, holder=me, check=True, anew=True)
         except (LedgerError, exc.DBAPIError, OSError) as refusal:
             done.failure = f"{projection.name} could not be compared: {_cause(refusal)}"
             continue

@@ -1,0 +1,71 @@
+"""Folds: what a projection's fold gave for a part of the log, so that it need not be done again.
+
+Takes a connection; hands on KnownFolds. Each is a fact about a pure function, by digests: this code
+gives rows with these sums for these entries. It stays true whatever becomes of tables or log.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from ledger import tables
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFold:
+    """One row of the table `folds`."""
+
+    projection: str
+    until: str
+    """Where the part ends: the name of its last stream, or what is behind all of its category."""
+    code: str
+    """The digest of what folded it."""
+    entries: str
+    """The digest of what was folded."""
+    sums: Mapping[str, int]
+    """Of the rows that the fold gave, by table."""
+
+
+def read_folds(
+    connection: sa.Connection, projections: Iterable[str], until: str
+) -> dict[str, KnownFold]:
+    """Return what is known of the part that ends there, by projection.
+
+    What somebody else put there, and is no sums, is not known.
+    """
+    c = tables.folds.c
+    query = sa.select(c.projection, c.until, c.code, c.entries, c.sums).where(
+        c.projection.in_(sorted(projections)), c.until == until
+    )
+    known: dict[str, KnownFold] = {}
+    for name, end, code, entries, sums in connection.execute(query):
+        with suppress(TypeError, ValueError):
+            known[name] = KnownFold(name, end, code, entries, json.loads(sums))
+    return known
+
+
+def read_marks(connection: sa.Connection, projections: Iterable[str]) -> list[str]:
+    """Return where the known parts of these projections end, sorted."""
+    until = tables.folds.c.until
+    query = sa.select(until).where(tables.folds.c.projection.in_(sorted(projections)))
+    found = connection.scalars(query.distinct().order_by(until))
+    return [name for name in found if isinstance(name, str)]  # whatever else somebody put there
+
+
+def write_folds(
+    connection: sa.Connection, projection: str, folds: Iterable[KnownFold]
+) -> None:
+    """Set what is known of a projection."""
+    connection.execute(sa.delete(tables.folds).where(tables.folds.c.projection == projection))
+    rows = [
+        {
+            "projection": fold.projection, "until": fold.until, "code": fold.code,
+            "entries": fold.entries, "sums": json.dumps(fold.sums),
+        }
+        for fold in folds
+    ]
+    if rows:
+        connection.execute(sa.insert(tables.folds), rows)
