@@ -43,6 +43,7 @@ from ledger.rebuild import rebuild_all
 from ledger.run import Run
 from ledger.store.connect import changing, connect, reading
 from ledger.store.folds import read_marks
+from ledger.store.migrate import upgrade
 
 EVERY = ("first build", "rebuild", "check", "a tenth to fold", "rebuild anew", "check anew")
 """What is done with all projections at once."""
@@ -96,11 +97,12 @@ def bare(engine: sa.Engine) -> None:
 
 
 def forget_a_tenth(engine: sa.Engine) -> None:
-    """Make every tenth part of the log one of which nothing is known."""
+    """Make every tenth part of the log one whose entries were others when it was folded."""
     with changing(engine) as connection:
         ends = read_marks(connection, [projection.name for projection in PROJECTIONS])
         for end in ends[::10]:
-            connection.execute(sa.delete(tables.folds).where(tables.folds.c.until == end))
+            some = tables.folds.c.until == end
+            connection.execute(sa.update(tables.folds).where(some).values(entries="others"))
 
 
 def loop(folder: Path) -> float:
@@ -182,6 +184,7 @@ def main() -> None:
         if options.world:
             shutil.copy(options.world, ours)
         engine = connect(options.postgres or str(ours))
+        upgrade(engine)  # a world may be of an earlier version
         if not options.world:
             load(engine, options.events, tell=True)
         with reading(engine) as connection:

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 from ledger.encoding import decode
 from ledger.errors import UnreadableEvent
 from ledger.events import RecordedEvent
-from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, differences
+from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, differences, sort
 from ledger.projections.code import code_of
-from ledger.projections.digests import Sums, digest_of_entries, sums_of
+from ledger.projections.digests import Sums, digest_of_entries, digest_of_rows, sums_of
 from ledger.projections.projection import CannotApply, Fold, Projection, Rows
 from ledger.store.connect import reading
 from ledger.store.folds import KnownFold, read_folds, read_marks
@@ -116,6 +116,8 @@ def fold_part(projections: Sequence[Projection], engine: sa.Engine, part: Part) 
         others = [projection for projection in asked if projection not in same]
         folded = fold_streams(others, (decode(*one, None) for one in entries if others))
         folded.events = len(entries)
+        for projection in others:
+            sort(projection, folded.rows)
         folded.sums = sums_of(folded.rows)
         folded.known = {fold.projection: fold for fold in _learned(others, part, digest, folded)}
         if part.compare:
@@ -185,9 +187,11 @@ def _is_as_before(
     """Return whether the live rows are those that this code gave for these entries."""
     if known is None or (known.entries, known.code) != (entries, code_of(projection)):
         return False
+    if known.sums.keys() != live[projection.name].keys():
+        return False
     try:
-        return sums_of(live[projection.name]) == known.sums
-    except TypeError:  # a value that no fold gives
+        return digest_of_rows(projection, live[projection.name]) == known.rows
+    except TypeError:
         return False
 
 
@@ -199,7 +203,8 @@ def _learned(
         name, code = projection.name, code_of(projection)
         if code is not None and name not in folded.stalls:
             sums = {table.name: folded.sums[table.name] for table in projection.tables}
-            yield KnownFold(name, part.end, code, entries, sums)
+            rows = digest_of_rows(projection, folded.rows)
+            yield KnownFold(name, part.end, code, entries, rows, sums)
 
 
 def _recall(known: KnownFold, live: Rows, folded: Folded) -> None:

@@ -27,7 +27,7 @@ from ledger.errors import CouldNot
 from ledger.store.connect import connect, file_of
 
 AHEAD = 2
-"""Tasks that each worker may be ahead of whoever takes the answers."""
+"""Tasks that each worker may be ahead of whoever takes the answers, where these are large."""
 
 Task = TypeVar("Task")
 Answer = TypeVar("Answer")
@@ -52,10 +52,12 @@ def in_order(
     workers: int,
     *,
     here: bool = False,
+    ahead: int = AHEAD,
 ) -> Generator[Answer, None, None]:
     """Yield what `work` returns for each task, in order; raises what it raises, and WorkerDied.
 
     The function and the tasks must be picklable. With `here` this process is one of the workers.
+    Each worker may be so many tasks `ahead`: more where the answers are small and some tasks long.
     Whoever does not take all answers closes the generator, which ends the workers.
     """
     if workers < 2 or not is_shared(engine):
@@ -74,7 +76,7 @@ def in_order(
         stack.callback(lambda: [future.cancel() for future in waiting])
         for task in tasks:
             waiting.append(pool.submit(_ask, idle, task))
-            if len(waiting) >= workers * AHEAD:
+            if len(waiting) >= workers * ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

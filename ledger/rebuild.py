@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from ledger.errors import CouldNot
 from ledger.folding import EVENTS, Folded, fold_named, fold_part, parts
-from ledger.processes import in_order
+from ledger.processes import AHEAD, in_order
 from ledger.projections.answer_tables import EXAMPLES, AnswerTables, put_in_place
 from ledger.projections.digests import sums_of
 from ledger.projections.projection import Projection
@@ -260,8 +260,10 @@ class _Folding:
             asked = [work.projection for work in works]
             every = list(parts(connection, asked, up_to, compare=compare, anew=self.anew))
         fold = partial(fold_part, tuple(self.projections))
-        # Who compares has nothing to write meanwhile, and so can fold as well.
-        folding = in_order(self.engine, fold, every, self.workers, here=compare)
+        # Who compares has nothing to write meanwhile, and so can fold as well; where little differs
+        # the answers are small, and a part that is known takes a tenth of the time of another one.
+        ahead = 20 if compare else AHEAD
+        folding = in_order(self.engine, fold, every, self.workers, here=compare, ahead=ahead)
         with closing(folding) as folded_parts:
             done = 0
             for folded in folded_parts:

@@ -89,6 +89,7 @@ folds = sa.Table(
     sa.Column("until", Name, primary_key=True),
     sa.Column("code", Name, nullable=False),
     sa.Column("entries", Name, nullable=False),
+    sa.Column("rows", Name, nullable=False),
     sa.Column("sums", sa.Text, nullable=False),
 )
 

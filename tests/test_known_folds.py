@@ -27,7 +27,7 @@ from ledger.events import RecordedEvent
 from ledger.projections import code
 from ledger.projections.answer_tables import AnswerTables
 from ledger.projections.code import code_of, digest_of_files
-from ledger.projections.digests import sums_of
+from ledger.projections.digests import digest_of_rows, sums_of
 from ledger.projections.projection import Fold, Projection, Said
 from ledger.projections.registry import PROJECTIONS
 from ledger.projections.releases import RELEASES, of_step, releases
@@ -222,9 +222,11 @@ def test_a_stalled_part_is_not_known(built: sa.Engine, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("meddling", [
-    "UPDATE folds SET sums = 'no sums'", "UPDATE folds SET sums = '7'", "DELETE FROM folds",
-    "UPDATE folds SET sums = '{}'", "UPDATE folds SET until = 'x' || until",
-    "UPDATE folds SET entries = code", "UPDATE folds SET code = 'mine'",
+    "DELETE FROM folds", *(f"UPDATE folds SET {change}" for change in (
+        "sums = 'no sums'", "sums = '7'", "sums = '{}'", """sums = '{"releases": 7}'""",
+        """sums = '{"releases": []}'""", "until = 'x' || until", "rows = entries",
+        "entries = code", "code = 'mine'",
+    )),
 ])
 def test_what_makes_no_sense_is_not_known(built: sa.Engine, meddling: str) -> None:
     """Whoever changes what is known of the folds makes a rebuild fold, and nothing worse."""
@@ -267,11 +269,11 @@ def forge(engine: sa.Engine) -> None:
     with changing(engine) as connection:
         after = ""
         for until in read_marks(connection, ["releases"]):
-            sums = sums_of(AnswerTables(RELEASES).read(connection, after, until))
+            live = AnswerTables(RELEASES).read(connection, after, until)
             connection.execute(
                 sa.update(tables.folds)
                 .where(tables.folds.c.projection == "releases", tables.folds.c.until == until)
-                .values(sums=json.dumps(sums))
+                .values(rows=digest_of_rows(RELEASES, live), sums=json.dumps(sums_of(live)))
             )
             after = until
 

@@ -7,6 +7,7 @@ while it is built anew: the live ones, which answers read, and those on the side
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
@@ -92,18 +93,12 @@ class AnswerTables:
     def read(self, connection: sa.Connection, after: str, until: str | None) -> Rows:
         """Return the rows of every stream whose name lies in (after, until], by table.
 
-        Those before every name, or without one, are among the first.
+        In order of their key. Those before every name, or without one, are among the first.
         """
         found: Rows = {}
         for name, table in self.tables.items():
-            stream = table.c.stream
-            first = stream > after if after else sa.true()
-            last = sa.true() if until is None else stream <= until
-            if until is not None and not after:
-                last |= stream.is_(None)
-            columns = [table.c[column] for column in columns_of(table)]
-            query = sa.select(*columns).where(first, last)
-            with connection.execute(query.order_by(*table.primary_key)) as result:
+            query = _rows_between(table, bool(after), until is not None)
+            with connection.execute(query, {"after": after, "until": until}) as result:
                 assert result.cursor is not None
                 rows = [*result.cursor.fetchall()]  # the driver's tuples: there are millions
             found[name] = _with_flags(table, rows) if connection.dialect.name == "sqlite" else rows
@@ -117,15 +112,20 @@ class AnswerTables:
                 connection.execute(sa.delete(table).where(table.c.stream.in_(some)))
 
 
+def sort(projection: Projection, rows: Rows) -> None:
+    """Put the rows of a projection in order of their key, in which a fold mostly gives them."""
+    for table in projection.tables:
+        rows[table.name].sort(key=_key_of(table))
+
+
 def differences(projection: Projection, live: Rows, rebuilt: Rows) -> Iterator[Drift]:
     """Yield each row that only one of the two has, or has more often; a changed row once.
 
-    Those that were read come in order of their key, and so do, mostly, those that a fold gave: then
-    equal ones need no further look.
+    Both come in order of their key: then equal ones need no further look.
     """
     for table in projection.tables:
         held, told = live[table.name], rebuilt[table.name]
-        if held != told and held != sorted(told, key=_in_order(table)):
+        if held != told:
             there, wanted = Counter(held), Counter(told)
             yield from _differences(table, there - wanted, wanted - there)
 
@@ -233,7 +233,20 @@ def _with_flags(table: sa.Table, rows: list[Row]) -> list[Row]:
     return rows
 
 
-def _in_order(table: sa.Table) -> Callable[[Row], Any]:
+@cache
+def _rows_between(table: sa.Table, has_after: bool, has_until: bool) -> sa.Select[Any]:
+    """Return the query for rows of streams, which takes longer to make than to be answered."""
+    stream = table.c.stream
+    first = stream > sa.bindparam("after") if has_after else sa.true()
+    last = stream <= sa.bindparam("until") if has_until else sa.true()
+    if has_until and not has_after:
+        last |= stream.is_(None)
+    query = sa.select(*(table.c[column] for column in columns_of(table))).where(first, last)
+    return query.order_by(*table.primary_key)
+
+
+@cache
+def _key_of(table: sa.Table) -> Callable[[Row], Any]:
     """Return what takes the primary key out of a row."""
     names = columns_of(table)
     return itemgetter(*(names.index(column.name) for column in table.primary_key))

@@ -25,8 +25,10 @@ class KnownFold:
     """The digest of what folded it."""
     entries: str
     """The digest of what was folded."""
+    rows: str
+    """The digest of the rows that the fold gave."""
     sums: Mapping[str, int]
-    """Of the rows that the fold gave, by table."""
+    """Of these rows, by table."""
 
 
 def read_folds(
@@ -37,13 +39,14 @@ def read_folds(
     What somebody else put there, and is no sums, is not known.
     """
     c = tables.folds.c
-    query = sa.select(c.projection, c.until, c.code, c.entries, c.sums).where(
+    query = sa.select(c.projection, c.until, c.code, c.entries, c.rows, c.sums).where(
         c.projection.in_(sorted(projections)), c.until == until
     )
     known: dict[str, KnownFold] = {}
-    for name, end, code, entries, sums in connection.execute(query):
-        with suppress(TypeError, ValueError):
-            known[name] = KnownFold(name, end, code, entries, json.loads(sums))
+    for name, end, code, entries, rows, sums in connection.execute(query):
+        with suppress(TypeError, ValueError, AttributeError):
+            by_table = {table: number + 0 for table, number in json.loads(sums).items()}
+            known[name] = KnownFold(name, end, code, entries, rows, by_table)
     return known
 
 
@@ -63,7 +66,7 @@ def write_folds(
     rows = [
         {
             "projection": fold.projection, "until": fold.until, "code": fold.code,
-            "entries": fold.entries, "sums": json.dumps(fold.sums),
+            "entries": fold.entries, "rows": fold.rows, "sums": json.dumps(fold.sums),
         }
         for fold in folds
     ]

@@ -24,6 +24,7 @@ def upgrade() -> None:
         sa.Column("until", Name, primary_key=True),
         sa.Column("code", Name, nullable=False),
         sa.Column("entries", Name, nullable=False),
+        sa.Column("rows", Name, nullable=False),
         sa.Column("sums", sa.Text, nullable=False),
     )
     op.add_column("runs", sa.Column("folded", sa.BigInteger))
