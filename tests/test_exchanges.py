@@ -44,10 +44,10 @@ def test_potash_was_given_for_the_release(engine: sa.Engine) -> None:
 
     said_by = ["Straight Arrow News"]
     assert [tuple(row[name] for name in answer.shown) for row in answer] == [
-        ("development/by-release-2025-12-13", "done", "follows",
-         "development/by-us-talks-2025-12-13", "done", said_by, [], [3]),
-        ("development/us-by-potash-2025-12-13", "agreed", "in_exchange_for",
-         "development/by-release-2025-12-13", "done", said_by, [], [5]),
+        ("development/by-release-2025-12-13", "done", None, "follows",
+         "development/by-us-talks-2025-12-13", "done", None, said_by, [], [3]),
+        ("development/us-by-potash-2025-12-13", "agreed", None, "in_exchange_for",
+         "development/by-release-2025-12-13", "done", None, said_by, [], [5]),
     ]
     assert answer.disputes == []
 
@@ -61,6 +61,23 @@ def test_a_later_report_moves_the_stage_of_an_end(engine: sa.Engine) -> None:
         return str(asked(engine, **question).rows[1]["stage"])
 
     assert (stage(), stage(as_of=13), stage(valid_at="2025-12-12")) == ("done", "agreed", "None")
+
+
+def test_what_else_an_end_may_be(engine: sa.Engine) -> None:
+    """A step that may have been made by the day, or may have come after another one, is named; what
+    was undone was done before."""
+    reports = sanction("a-lifting", when="2025-03", stage="done") + sanction(
+        "a-lifting", when="2025-03", stage="reversed")
+    recorded(engine, TWO + reports + sanction("a-lifting", when="2025-03", stage="promised"))
+    recorded(engine, link("A").replace("development: a", "development: a-lifting"))
+
+    def stages(day: str) -> list[Any]:
+        (row,) = asked(engine, development="a-lifting", valid_at=day).rows
+        return [row["stage"], row["may_be"], row["to_stage"], row["to_may_be"]]
+
+    assert stages("2025-03-15") == [None, "promised or done or reversed", None, None]
+    assert stages("2025-03-31") == ["reversed", "promised", None, None]
+    assert stages("2025-12-13") == ["reversed", "promised", "done", None]
 
 
 def test_a_lifting_is_done_when_it_takes_effect(engine: sa.Engine) -> None:

@@ -191,27 +191,33 @@ def test_potash_sanctions_at_which_stage(
 
 
 SAYS: tuple[list[str], list[str]] = (["Straight Arrow News"], [])
+Stages = tuple[str | None, str | None]
+"""How far something went, and how far else it may have gone."""
+DONE: Stages = ("done", None)
 
 
 @pytest.mark.parametrize(
     ("by_day", "on_day", "release", "talks", "potash"),
     [
-        ("2025-12-12", "2025-12-12", None, None, None),
-        ("2025-12-12", "2025-12-13", "done", "done", "agreed"),
-        ("2025-12-13", "2025-12-13", "done", "done", "done"),
-        (None, None, "done", "done", "done"),
+        ("2025-12-12", "2025-12-12", (None, None), (None, "done"), (None, "agreed")),
+        ("2025-12-12", "2025-12-13", DONE, DONE, ("agreed", None)),
+        ("2025-12-13", "2025-12-13", DONE, DONE, DONE),
+        (None, None, DONE, DONE, DONE),
     ],
 )
 def test_what_was_given_in_return_for_what(
-    ledgers: Ledgers, by_day: str | None, on_day: str | None, release: str | None,
-    talks: str | None, potash: str | None,
+    ledgers: Ledgers, by_day: str | None, on_day: str | None, release: Stages,
+    talks: Stages, potash: Stages,
 ) -> None:
-    """One paper says that potash was given for the release; nobody else says it or denies it."""
+    """One paper says that potash was given for the release; nobody else says it or denies it.
+
+    On the 12th the talks may have been held, and the lifting agreed.
+    """
     answer = ask(ledgers["both"], "exchanges", by_day, valid_at=on_day)
 
     assert rows(answer) == [
-        (RELEASE, release, "follows", TALKS, talks, *SAYS, [3]),
-        (POTASH, potash, "in_exchange_for", RELEASE, release, *SAYS, [5]),
+        (RELEASE, *release, "follows", TALKS, *talks, *SAYS, [3]),
+        (POTASH, *potash, "in_exchange_for", RELEASE, *release, *SAYS, [5]),
     ]
     assert answer.disputes == []
 

@@ -1,7 +1,7 @@
 """What may hold in any order of steps, held against every day on which each of them may be."""
 
+from collections.abc import Mapping
 from itertools import permutations, product
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -9,20 +9,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording import asked_for, recorded, release
 
-from ledger.answers.orders import MOST, Placed, possible
 from ledger.answers.people import ORDER, UNDOES, follow
+from ledger.projections import courses
+from ledger.projections.courses import Follow
+from ledger.projections.orders import MOST, Placed, possible, stage_else, state_else
 
 DAYS = "12345"
 
 
-@st.composite
-def steps(draw: Any) -> Placed:
-    """Return a step in one of two places, between two of five days."""
-    first, last = sorted([draw(st.sampled_from(DAYS)), draw(st.sampled_from(DAYS))])
-    return draw(st.sampled_from("ab")), draw(st.sampled_from(ORDER)), first, last
+def steps(order: tuple[str, ...], places: str) -> st.SearchStrategy[Placed]:
+    """A step in one of the places, between two of five days."""
+    span = st.tuples(st.sampled_from(DAYS), st.sampled_from(DAYS)).map(sorted)
+    parts = st.tuples(st.sampled_from(places), st.sampled_from(order), span)
+    return parts.map(lambda part: (part[0], part[1], part[2][0], part[2][1]))
 
 
-def as_they_may_be(all_steps: list[Placed], day: str) -> set[str | None]:
+def as_they_may_be(
+    all_steps: list[Placed], day: str, follow: Follow, undoes: Mapping[str, str]
+) -> set[str | None]:
     """Return what holds by the day for every choice of days, and every order of one day."""
     found = set()
     spans = [[one for one in DAYS if first <= one <= last] for *_, first, last in all_steps]
@@ -30,7 +34,7 @@ def as_they_may_be(all_steps: list[Placed], day: str) -> set[str | None]:
         if [days[at] for at in order] != sorted(days):
             continue
         told = [all_steps[at] for at in order if days[at] <= day]
-        if not all(may_undo(told[:at], one, all_steps) for at, one in enumerate(told)):
+        if not all(may_undo(told[:at], one, all_steps, undoes) for at, one in enumerate(told)):
             continue
         state: str | None = None
         for one in told:
@@ -39,31 +43,53 @@ def as_they_may_be(all_steps: list[Placed], day: str) -> set[str | None]:
     return found
 
 
-def may_undo(before: list[Placed], one: Placed, every: list[Placed]) -> bool:
+def may_undo(
+    before: list[Placed], one: Placed, every: list[Placed], undoes: Mapping[str, str]
+) -> bool:
     """Return whether a step comes after what it takes back, if its days allow that."""
-    undone = (one[0], UNDOES.get(one[1]))
+    undone = (one[0], undoes.get(one[1]))
     could = [other for other in every if other[:2] == undone and other[2] <= one[3]]
     return not could or any(other[:2] == undone for other in before)
 
 
-@given(st.sets(steps(), max_size=4), st.sampled_from(DAYS))
+@given(st.sets(steps(ORDER, "ab"), max_size=4), st.sampled_from(DAYS))
 @settings(max_examples=150, deadline=None)
 def test_every_order(told: set[Placed], day: str) -> None:
     """No state that may hold is left out; and none is added where nothing is taken back."""
     found = possible(told, day, follow, UNDOES)
 
-    right = as_they_may_be([*told], day)
+    right = as_they_may_be([*told], day, follow, UNDOES)
     assert found is not None
     assert right <= found
     if not any(step[1] in UNDOES for step in told):
         assert found == right
 
 
+@given(st.sets(steps(courses.ORDER, "a"), max_size=4), st.sampled_from(DAYS))
+@settings(max_examples=150, deadline=None)
+def test_every_order_of_stages(told: set[Placed], day: str) -> None:
+    """At whichever stage a course may be: it is the one that is named, or one of those beside."""
+    named = courses.standing([step[1:] for step in told], day, courses.further, courses.ORDER).state
+    found = stage_else(told, day, named)
+
+    right = as_they_may_be([*told], day, courses.further, {"reversed": "done"})
+    beside = {*(found or "").split(" or ")} - {""}
+    assert named not in beside
+    assert right - {named, None} <= beside
+    if not any(step[1] == "reversed" for step in told):
+        assert right - {named, None} == beside
+
+
 def test_many_steps() -> None:
-    """Of too many steps the orders are not looked at."""
+    """Of too many steps the orders are not looked at: it may be whatever they can lead to."""
     told = {("a", "detained done", f"{day:02}", "99") for day in range(MOST + 1)}
     assert possible(told, "50", follow, UNDOES) is None
     assert possible([*told][:-1], "50", follow, UNDOES) == {"detained", None}
+    assert state_else(told, "50", None, follow, UNDOES) == {"detained"}
+
+    freed = ("a", "released done", "03", "60")
+    assert state_else(told | {freed}, "50", "free", follow, UNDOES) == {
+        "detained", "back in custody"}
 
 
 P = "[{person: p-1}]"

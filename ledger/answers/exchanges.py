@@ -21,23 +21,28 @@ from ledger.answers.answer import (
 )
 from ledger.answers.merged import alike, groups_of, whole
 from ledger.folding import no_collections
-from ledger.projections.courses import EVER, ORDER, agreed, further, standing
+from ledger.projections.courses import EVER, ORDER, further, placed, standing
 from ledger.projections.exchanges import EXCHANGES, exchange_stages
 from ledger.projections.exchanges import exchanges as table
 from ledger.projections.merges import MERGES
+from ledger.projections.orders import stage_else
 from ledger.projections.projection import standing_at
 from ledger.store.read import among
 
 COUNTING = (
     "one row for each pair of developments, the way round it is said, and kind of link, whether it "
     "is said or denied; a publisher counts once; `stage` and `to_stage` are the furthest that "
-    "either end went; "
+    "either end went, `may_be` and `to_may_be` at which stages else it may be, in whatever order "
+    "their days allow; "
     "merged developments are one"
 )
 
 End = tuple[str, ...]
 """A development, by all of its names."""
 Link = tuple[End, str, End]
+Stages = tuple[str | None, str | None]
+"""How far an end went, and at which stages else it may be."""
+NOWHERE: Stages = (None, None)
 
 
 @no_collections()
@@ -77,8 +82,8 @@ def exchanges(
     ]
     return Answer(
         EXCHANGES.question,
-        ("development", "stage", "link", "to", "to_stage", "said_by", "denied_by", "positions",
-         "same_as", "to_same_as"),
+        ("development", "stage", "may_be", "link", "to", "to_stage", "to_may_be", "said_by",
+         "denied_by", "positions", "same_as", "to_same_as"),
         rows,
         given(development=stream, valid_at=day, as_of=asked),
         COUNTING,
@@ -97,7 +102,7 @@ def _stages(
     links: Iterable[Link],
     as_of: int | None,
     day: str,
-) -> dict[End, str | None]:
+) -> dict[End, Stages]:
     """Return how far each end of the links went by the day; one of several names is one place."""
     c = exchange_stages.c
     query = sa.select(
@@ -111,21 +116,27 @@ def _stages(
         members = connection.execute(query.where(among(connection, c.stream, [*end_of])))
         found = [*members, *(row for row in found if row.stream not in end_of)]
     steps = alike(found, lambda row: end_of.get(row.stream, (row.stream,)))
-    return {
-        end: standing(agreed((end, *step) for _, *step in of), day, further, ORDER).state
-        for end, of in steps.items()
-    }
+    return {end: _stages_of(of, day) for end, of in steps.items()}
 
 
-def _row(link: Link, same: list[Any], stages: dict[End, str | None]) -> Row:
+def _stages_of(reported: Iterable[Any], day: str) -> Stages:
+    steps = placed(("", *step) for _, *step in reported)
+    surely = standing([step[1:] for step in steps], day, further, ORDER).state
+    return surely, stage_else(steps, day, surely)
+
+
+def _row(link: Link, same: list[Any], stages: dict[End, Stages]) -> Row:
     one, kind, other = link
+    (stage, may_be), (to_stage, to_may_be) = stages.get(one, NOWHERE), stages.get(other, NOWHERE)
     development, to = min(row.stream for row in same), min(row.other for row in same)
     return {
         "development": development,
-        "stage": stages.get(one),
+        "stage": stage,
+        "may_be": may_be,
         "link": kind,
         "to": to,
-        "to_stage": stages.get(other),
+        "to_stage": to_stage,
+        "to_may_be": to_may_be,
         "said_by": _publishers(row for row in same if not row.denied),
         "denied_by": _publishers(row for row in same if row.denied),
         "positions": [row.position for row in same],

@@ -23,10 +23,10 @@ from ledger.answers.answer import (
     stream_name,
 )
 from ledger.answers.merged import Groups, alike, groups_of, others, whole
-from ledger.answers.orders import Placed, possible
 from ledger.folding import no_collections
 from ledger.projections.courses import EVER, Standing, known_day, placed, standing
 from ledger.projections.merges import MERGES, PERSONS, person_merges
+from ledger.projections.orders import Placed, state_else
 from ledger.projections.people import PEOPLE
 from ledger.projections.people import people as table
 from ledger.projections.projection import standing_at
@@ -145,18 +145,5 @@ def _status(steps: Collection[Placed], day: str) -> tuple[Standing, str | None]:
         if last <= day:
             return Standing(follow(None, said), known_day(last), None), None
     surely = standing([step[1:] for step in steps], day, follow, ORDER)
-    return surely, _else(steps, day, surely.state)
-
-
-def _else(steps: Collection[Placed], day: str, status: str | None) -> str | None:
-    """Return what else the status may be, in whatever order the steps were; None: nothing."""
-    if len({step[1] for step in steps}) == 1 and any(step[3] <= day for step in steps):
-        return None  # once or several times: it was so
-    exact = [step[2] for step in steps if step[2] == step[3]]
-    if len({*exact}) == len(steps):
-        return None  # there is one order
-    found = possible(steps, day, follow, UNDOES)
-    if found is None:
-        plain = [step[1:] for step in steps]
-        found = {standing(plain, day, follow, ORDER, earliest=True).state}
-    return " or ".join(sorted({state for state in found if state} - {status})) or None
+    others = state_else(steps, day, surely.state, follow, UNDOES)
+    return surely, " or ".join(sorted(others)) or None

@@ -34,7 +34,7 @@ from ledger.values.country import read_country
 
 COUNTING = (
     "a stage counts from the latest day on which its reports let it begin; "
-    "`may_be` is the stage if each began on its earliest day instead; "
+    "`may_be` is at which stages else it may be, in whatever order their days allow; "
     "what is done stays done until it is reversed; "
     "`until` is the day from which a later stage counts; "
     "merged developments are one"

@@ -46,11 +46,9 @@ def standing(
     day: str,
     follow: Follow,
     order: tuple[str, ...],
-    *,
-    earliest: bool = False,
 ) -> Standing:
-    """Return what holds on the day if each step was on its latest day, or else its earliest."""
-    dated = [(step[1] if earliest else step[2], order.index(step[0])) for step in steps]
+    """Return what holds on the day if each step was on its latest day."""
+    dated = [(step[2], order.index(step[0])) for step in steps]
     state: str | None = None
     since: str | None = None
     for when, rank in sorted(dated):
@@ -61,23 +59,6 @@ def standing(
             return Standing(state, known_day(since), known_day(when))
         state, since = after, when
     return Standing(state, known_day(since), None)
-
-
-def both(
-    steps: Collection[AnyStep], day: str, follow: Follow, order: tuple[str, ...]
-) -> tuple[Standing, str | None]:
-    """Return what holds if each step was on its latest day, and the state that may be instead:
-    if each was on its earliest; None where that is the same."""
-    surely = standing(steps, day, follow, order)
-    if not [step for step in steps if step[1] != step[2]]:
-        return surely, None
-    perhaps = standing(steps, day, follow, order, earliest=True).state
-    return surely, perhaps if perhaps != surely.state else None
-
-
-def agreed(steps: Iterable[tuple[Any, str, str, str]]) -> set[tuple[str, str, str]]:
-    """Return what is said, and between which days, given where each step is said to be one."""
-    return {(said, first, last) for _, said, first, last in placed(steps)}
 
 
 def placed(steps: Iterable[tuple[Any, str, str, str]]) -> set[tuple[Any, str, str, str]]:

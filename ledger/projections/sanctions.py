@@ -17,13 +17,14 @@ from ledger.projections.courses import (
     EVER,
     ORDER,
     Step,
-    agreed,
-    both,
     day_of,
     further,
     known_by,
     known_day,
+    placed,
+    standing,
 )
+from ledger.projections.orders import stage_else
 from ledger.projections.projection import Projection, Said, Values, answer_table
 from ledger.projections.releases import party_code
 from ledger.tables import Name
@@ -60,7 +61,7 @@ sanction_courses = answer_table(
     sa.Column("measures", Name, nullable=False, comment="joined by blanks"),
     sa.Column("stage", Name, nullable=False, comment="the furthest"),
     sa.Column("since", Name, comment="the day from which it counts; empty: not known"),
-    sa.Column("may_be", Name, comment="the stage if each began on its earliest day instead"),
+    sa.Column("may_be", Name, comment="at which stages else it may be, in any order of its days"),
     sa.Column("reached", Name, nullable=False,
               comment="each stage, the day from which it counts, and who says so"),
     sa.Column("positions", Name, nullable=False, comment="of the live reports"),
@@ -100,8 +101,8 @@ def course(found: Sequence[Values], day: str) -> tuple[Values, str | None]:
         Step(row["stage"], row["valid_from"] or "", row["valid_until"] or EVER, row["position"])
         for row in found
     ]
-    steps = agreed(("", *step[:3]) for step in every)
-    surely, may_be = both(steps, day, further, ORDER)
+    steps = placed(("", *step[:3]) for step in every)
+    surely = standing([step[1:] for step in steps], day, further, ORDER)
     values = {
         "named": named(found[0]),
         "target_state": next((row["target_state"] for row in found if row["target_state"]), None),
@@ -109,7 +110,7 @@ def course(found: Sequence[Values], day: str) -> tuple[Values, str | None]:
         "measures": " ".join(sorted({word for row in found for word in row["measures"].split()})),
         "stage": surely.state,
         "since": surely.since,
-        "may_be": may_be,
+        "may_be": stage_else(steps, day, surely.state),
         "reached": _reached(every, day),
         "positions": " ".join(map(str, known_by(every, day))),
     }
@@ -165,7 +166,7 @@ def _target_state(target: Data) -> str | None:
 
 SANCTIONS = Projection(
     "sanctions",
-    3,
+    4,
     "Which measures are imposed, eased or lifted at which stage on which day?",
     "development",
     (sanctions, sanction_courses),
