@@ -3,6 +3,8 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,7 +26,7 @@ from ledger.store.connect import connect, reading, writing
 from ledger.store.read import read_events, read_head
 
 ROUNDS = 50
-WRITERS = 6
+WRITERS = MANY = 6
 BATCHES = 6
 
 Seen = Sequence[Sequence[Any]]
@@ -230,3 +232,26 @@ def test_complaints_about_a_log(engine: sa.Engine) -> None:
         "the tree head has another time",
         "the tree head says 1 of 2",
     ]
+
+
+def test_a_new_file_is_opened_by_many_at_once(tmp_path: Path) -> None:
+    """Whoever opens a file that is still empty beside others waits, and is not sent away."""
+
+    def write(engine: sa.Engine, together: threading.Barrier) -> None:
+        together.wait()
+        with writing(engine) as connection:
+            connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS t (x)")
+            connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+
+    with ThreadPoolExecutor(MANY) as pool:
+        for number in range(ROUNDS):
+            file = tmp_path / f"{number}.db"
+            file.touch()
+            together = threading.Barrier(MANY)
+            engines = [connect(str(file)) for _ in range(MANY)]
+            for done in [pool.submit(write, engine, together) for engine in engines]:
+                done.result()
+            with engines[0].connect() as connection:
+                assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == MANY
+            for engine in engines:
+                engine.dispose()

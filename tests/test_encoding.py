@@ -238,7 +238,7 @@ COUNTRY = st.sampled_from(COUNTRIES) | TEXT.map(lambda said: {"code": "BY", "sai
 PARTY = st.one_of(
     st.sampled_from(COUNTRIES),
     COUNTRY.map(lambda country: {"country": country}),
-    TEXT.map(lambda name: {"organisation": name}),
+    TEXT.map(lambda name: {"organisation": f"{name} & Co"}),  # no country is called so
 )
 MAKERS: Mapping[type[Field], Callable[[Any], Written]] = {
     fields.Text: lambda field: TEXT,

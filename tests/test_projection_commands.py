@@ -73,4 +73,5 @@ def test_status_says_what_is_stalled() -> None:
                            " WHERE projection = 'talks'")
     page = run("projections", "status", code=1)
     assert "stalled at" in page.stdout
+    assert max(map(len, page.stdout.splitlines())) <= 80
     assert page.stderr == "talks is stalled at position 7: x\n"

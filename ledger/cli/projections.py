@@ -41,7 +41,8 @@ DONE = ("projection", "outcome", "position", "events", "folded", "rows", "drift"
 STATUS = ("projection", "version", "position", "behind", "seconds_behind", "rebuilt_at",
           "last_drift", "stalled_at", "digest", "digest_at")
 IN_TABLE = ("projection", "position", "behind", "seconds_behind", "rebuilt_at")
-"""What a table shows; where any is stalled, also at which position."""
+STALLED = (*IN_TABLE[:-1], "stalled_at")
+"""What a table shows; where any is stalled, at which position instead of when it was rebuilt."""
 NUMBERS = ("version", "position", "behind", "seconds_behind", "events", "folded", "rows",
            "drift", "stalled_at")
 
@@ -89,7 +90,8 @@ def status(database: str, format: str) -> None:
         rows = [_state(connection, projection) for projection in PROJECTIONS]
         causes = [remark for p in PROJECTIONS for remark in _stall(connection, p)]
     outcome = "finding" if causes else "ok"
-    columns = STATUS if format != "table" else (*IN_TABLE, *(("stalled_at",) if causes else ()))
+    in_table = STALLED if causes else IN_TABLE
+    columns = in_table if format == "table" else STATUS
     remarks = [*causes, *_drifts(rows), *_never_built(rows)]
     _print_rows(columns, [tuple(row[c] for c in columns) for row in rows], format, outcome, remarks)
 

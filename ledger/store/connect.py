@@ -5,6 +5,8 @@ connection inside a transaction that the caller owns.
 """
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -225,7 +227,7 @@ def _looks(file: Path) -> tuple[int, ...]:
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(cursor)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA recursive_triggers = ON")
@@ -234,6 +236,22 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
     # The WAL keeps its 1,000 pages: one that is written over is synced in half the time of one that
     # grows, and a larger one is not faster for large appends either (benchmarks/README.md).
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Have SQLite write to a log.
+
+    Of several who open a new file at once it sends some away without letting them wait.
+    """
+    until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.005)
 
 
 def _prepare_postgresql(connection: Any, _: Any) -> None:
