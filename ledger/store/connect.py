@@ -6,7 +6,6 @@ connection inside a transaction that the caller owns.
 
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -241,17 +240,18 @@ def _prepare_sqlite(connection: Any, _: Any) -> None:
 def _write_ahead(cursor: Any) -> None:
     """Have SQLite write to a log.
 
-    Of several who open a new file at once it sends some away without letting them wait.
+    Of several who open a new file at once it sends some away without letting them wait: they wait
+    for the writer that is in their way, as they would for any other statement, and try again.
     """
-    until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:
             cursor.execute("PRAGMA journal_mode = WAL")
             return
         except sqlite3.OperationalError as failure:
-            if failure.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+            if failure.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
                 raise
-            time.sleep(0.005)
+        cursor.execute("BEGIN IMMEDIATE")
+        cursor.execute("ROLLBACK")
 
 
 def _prepare_postgresql(connection: Any, _: Any) -> None:
