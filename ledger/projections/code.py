@@ -8,14 +8,15 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from hashlib import sha256
-from importlib.abc import Traversable
+from importlib.metadata import version
 from importlib.resources import files
-
-import orjson
+from importlib.resources.abc import Traversable
 
 from ledger.projections.projection import Projection, columns_of
 
 PACKAGE = "ledger"
+LIBRARIES = ("orjson", "pycountry")
+"""Those that read an entry, or the name of a country in it."""
 
 
 @lru_cache(maxsize=64)
@@ -68,5 +69,4 @@ def _files(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
             yield from _files(entry, here)
 
 
-_CODE = f"{digest_of_files(files(PACKAGE))} {sys.version} orjson {orjson.__version__}"
-"""What reads an entry, and what runs all of it, belongs to it as well."""
+_CODE = f"{digest_of_files(files(PACKAGE))} {[*map(version, LIBRARIES)]} {sys.version}"
