@@ -1,13 +1,15 @@
 """Reading the store: selections, categories, names, on SQLite and on PostgreSQL."""
 
 import tracemalloc
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 import sqlalchemy as sa
 from appenders import release
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.encoding import decode
@@ -139,6 +141,25 @@ def test_a_category_in_parts(engine: sa.Engine, log: list[RecordedEvent], size: 
     streams = [{event.stream for event in part} for part in got]
     assert sum(map(len, streams)) == len(set().union(*streams))
     assert all(len(part) >= size for part in got[:-1])
+
+
+@settings(max_examples=60)
+@given(st.integers(1, 12), st.sets(st.sampled_from(STREAMS) | st.text("d/e", max_size=3)))
+@pytest.mark.usefixtures("log")
+def test_parts_of_an_earlier_time(engine: sa.Engine, size: int, known: set[str]) -> None:
+    """Whatever marks were there before, parts have every stream once; those that have one stream
+    too many for twice the size are divided, and two that have less than the size become one."""
+    with reading(engine) as connection:
+        marks = list(stream_marks(connection, "development", size, known))
+        ends = zip(["", *marks], [*marks, None], strict=True)
+        got = [between(connection, "development", after, until, 60) for after, until in ends]
+        whole = between(connection, "development", "", None, 60)
+
+    assert [event for part in got for event in part] == whole
+    largest = max(Counter(event.stream for event in whole).values())
+    sizes = [len(part) for part in got]
+    assert max(sizes) < 2 * size + largest
+    assert all(one + other >= size for one, other in pairwise(sizes))
 
 
 def test_reading_by_name(engine: sa.Engine, log: list[RecordedEvent]) -> None:

@@ -163,17 +163,17 @@ def stream_marks(
 ) -> Iterator[str]:
     """Yield names of streams that divide a category into parts of so many events, or up to twice.
 
-    Marks of an earlier time are kept, so that its parts are met again; where more has come between
-    two of them there are new ones. A stream is never divided. Reads an index only: 0.1 µs an event.
+    Marks of an earlier time are kept, so that its parts are met again. Where more has come between
+    two of them there are new ones, and small parts that follow each other become one. A stream is
+    never divided. Reads an index only: 0.15 µs an event.
     """
     mark, end = f"{category}/", f"{category}0"
     old = deque([*sorted(name for name in known if mark < name < end), end])
     while True:
-        far = _further(connection, category, mark, 2 * events)
-        if far is None or old[0] <= far:
-            mark = old.popleft()
-        else:
-            mark = _further(connection, category, mark, events) or end
+        near, far = (_further(connection, category, mark, n * events) or end for n in (1, 2))
+        while len(old) > 1 and old[1] <= near:
+            old.popleft()
+        mark = old.popleft() if old[0] <= far else near
         if mark == end:
             return
         yield mark
