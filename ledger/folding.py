@@ -97,7 +97,8 @@ def parts(
     for category in sorted({projection.category for projection in projections}):
         names = frozenset(p.name for p in projections if p.category == category)
         after = ""
-        for mark in stream_marks(connection, category, EVENTS, read_marks(connection, names)):
+        known = () if anew else read_marks(connection, names)
+        for mark in stream_marks(connection, category, EVENTS, known):
             yield Part(category, after, mark, up_to, compare, names, anew)
             after = mark
         yield Part(category, after, None, up_to, compare, names, anew)
@@ -190,8 +191,8 @@ def _is_as_before(
     if known.sums.keys() != live[projection.name].keys():
         return False
     try:
-        return digest_of_rows(projection, live[projection.name]) == known.rows
-    except TypeError:
+        return digest_of_rows(projection, live[projection.name], known.sums) == known.rows
+    except ValueError:
         return False
 
 
@@ -203,7 +204,7 @@ def _learned(
         name, code = projection.name, code_of(projection)
         if code is not None and name not in folded.stalls:
             sums = {table.name: folded.sums[table.name] for table in projection.tables}
-            rows = digest_of_rows(projection, folded.rows)
+            rows = digest_of_rows(projection, folded.rows, sums)
             yield KnownFold(name, part.end, code, entries, rows, sums)
 
 

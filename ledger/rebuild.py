@@ -111,7 +111,7 @@ def rebuild_all(
             with _changing(engine, [work]) as connection:
                 if not check:
                     _finish(connection, work)
-                write_folds(connection, work.projection.name, work.known)
+                    write_folds(connection, work.projection.name, work.known)
                 _remember(connection, work.run, clock)
     return [work.run for work in works]
 

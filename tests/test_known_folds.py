@@ -3,26 +3,18 @@
 import json
 import os
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from unittest import mock
 
-import history_strategies as past
 import pytest
 import sqlalchemy as sa
-from fresh_ledgers import Fresh
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
-from naive_fold import Tables, naive_rows
 from recording import record_example, recorded, release
 from tampering import rewrite, run, unguard
 
 from ledger import folding, tables
 from ledger.book import now
 from ledger.developments import Live
-from ledger.errors import CouldNot
 from ledger.events import RecordedEvent
 from ledger.projections import code
 from ledger.projections.answer_tables import AnswerTables
@@ -33,13 +25,10 @@ from ledger.projections.registry import PROJECTIONS
 from ledger.projections.releases import RELEASES, of_step, releases
 from ledger.rebuild import catch_up, rebuild, rebuild_all
 from ledger.run import Run
-from ledger.store.append import append
-from ledger.store.connect import changing, connect, reading, writing
+from ledger.store.connect import changing, connect, reading
 from ledger.store.folds import read_marks
 from ledger.store.read import read_events, read_head, stream_marks
 
-EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
-"""How many histories are tried; 0: as few as are enough for every day."""
 STREAM = "development/by-release-2025-12-13"
 
 
@@ -160,6 +149,18 @@ def of_nobody(live: Live) -> Said:
     return of_step(live)
 
 
+class Mine(Projection):
+    """A projection of another kind."""
+
+
+def test_others_projections_are_always_folded(built: sa.Engine) -> None:
+    """Of a class that is not the package's nobody knows what it does."""
+    mine = Mine(**{field.name: getattr(RELEASES, field.name) for field in fields(RELEASES)})
+    for _ in range(2):
+        done = rebuild(built, mine, now)
+        assert (done.outcome, done.folded) == ("ok", done.events)
+
+
 @pytest.mark.parametrize("of_step", [of_nobody, partial(of_nobody), lambda live: of_step(live)])
 def test_others_folds_are_always_folded(
     built: sa.Engine, of_step: Callable[[Live], Said]
@@ -174,7 +175,7 @@ def test_others_folds_are_always_folded(
 
 def test_code_is_all_that_a_fold_rests_on(tmp_path: Path) -> None:
     """Another digest for each projection, for another version, question or table of it, and for
-    any other byte or name of a file; compiled files do not count."""
+    any other byte or name of a file; compiled and hidden files do not count, nor what is none."""
     others = [
         replace(RELEASES, version=99), replace(RELEASES, reports=frozenset({"TalksHeld"})),
         replace(RELEASES, of_ties=PROJECTIONS[-1].of_ties), replace(RELEASES, of_step=None),
@@ -192,8 +193,11 @@ def test_code_is_all_that_a_fold_rests_on(tmp_path: Path) -> None:
     (tmp_path / "names.tsv").rename(tmp_path / "name.tsv")
     told.append(digest_of_files(tmp_path))
     assert len(set(told)) == len(told)
-    (tmp_path / "room" / "__pycache__").mkdir()
-    (tmp_path / "room" / "__pycache__" / "b.pyc").write_bytes(b"3")
+    (tmp_path / "room" / "b.pyc").write_bytes(b"3")
+    (tmp_path / ".#a.py").symlink_to("me@host.1:2")
+    (tmp_path / "self").symlink_to(".")
+    (tmp_path / "gone.py").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "pipe.py")
     assert digest_of_files(tmp_path) == told[-1]
 
 
@@ -224,8 +228,9 @@ def test_a_stalled_part_is_not_known(built: sa.Engine, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("meddling", [
     "DELETE FROM folds", *(f"UPDATE folds SET {change}" for change in (
         "sums = 'no sums'", "sums = '7'", "sums = '{}'", """sums = '{"releases": 7}'""",
-        """sums = '{"releases": []}'""", "until = 'x' || until", "rows = entries",
-        "entries = code", "code = 'mine'",
+        """sums = '{"releases": []}'""", "sums = replace(sums, ': ', ': 2')",
+        "sums = replace(sums, '}', '.5}')", f"sums = '{'[' * 9_000}'", "until = 'x' || until",
+        "rows = entries", "entries = code", "code = 'mine'",
     )),
 ])
 def test_what_makes_no_sense_is_not_known(built: sa.Engine, meddling: str) -> None:
@@ -239,6 +244,8 @@ def test_what_makes_no_sense_is_not_known(built: sa.Engine, meddling: str) -> No
 @pytest.mark.parametrize("meddling", [
     "UPDATE folds SET sums = x'00ff'", "UPDATE releases SET low = x'00'",
     "UPDATE folds SET until = x'00' WHERE until = 'development0'",
+    "UPDATE releases SET position_until = 9e999 WHERE position_until IS NULL",
+    "UPDATE releases SET low = 'low'", "UPDATE releases SET disputed = 2",
 ])
 def test_what_only_sqlite_holds_is_not_known(sqlite_database: str, meddling: str) -> None:
     """On SQLite whatever is put into what is known, or into rows that are, can be bytes."""
@@ -246,9 +253,49 @@ def test_what_only_sqlite_holds_is_not_known(sqlite_database: str, meddling: str
     record_example(engine, "article")
     rebuild_all(engine, PROJECTIONS, now)
     run(engine, meddling)
-    assert rebuild(engine, RELEASES, now).outcome == ("drift" if "low" in meddling else "ok")
+    is_drift = "UPDATE releases" in meddling
+    assert rebuild(engine, RELEASES, now).outcome == ("drift" if is_drift else "ok")
     assert rebuild(engine, RELEASES, now, check=True, anew=True).outcome == "ok"
     engine.dispose()
+
+
+@pytest.mark.parametrize("entry", ["CAST(entry AS TEXT)", "7", "x'00'", "CAST('' AS BLOB)"])
+def test_an_entry_of_another_kind_is_folded(sqlite_database: str, entry: str) -> None:
+    """An entry that SQLite holds as text, or as no entry at all, is read as it was before: it is
+    folded, or the projection stalls there, also when it was known."""
+    engine = connect(sqlite_database)
+    record_example(engine, "article")
+    rebuild(engine, RELEASES, now)
+    unguard(engine)
+    run(engine, f"UPDATE events SET entry = {entry} WHERE position = 3")
+    for anew in (False, True):
+        done = rebuild(engine, RELEASES, now, check=True, anew=anew)
+        assert done.folded == done.events
+        assert (done.outcome, done.stalled_at) == (
+            ("ok", None) if "TEXT" in entry else ("stalled", 3))
+    engine.dispose()
+
+
+def test_what_cannot_be_read_is_mended_by_folding_all(sqlite_database: str) -> None:
+    """Where SQLite holds what is no text as the end of a part, `anew` does not ask for it."""
+    engine = connect(sqlite_database)
+    record_example(engine, "article")
+    rebuild(engine, RELEASES, now)
+    run(engine, "UPDATE folds SET until = CAST(x'ff' AS TEXT)")
+    with pytest.raises(sa.exc.OperationalError, match="decode"):
+        rebuild(engine, RELEASES, now)
+    assert rebuild(engine, RELEASES, now, check=True, anew=True).outcome == "ok"
+    assert rebuild(engine, RELEASES, now, anew=True).outcome == "ok"
+    assert rebuild(engine, RELEASES, now).folded == 0
+    engine.dispose()
+
+
+def test_a_check_leaves_what_is_known(built: sa.Engine) -> None:
+    """A check needs no right to write what is known, and takes nothing from those who wrote it."""
+    run(built, "DELETE FROM folds")
+    for _ in range(2):
+        checked = rebuild(built, RELEASES, now, check=True)
+        assert checked.folded == checked.events
 
 
 def test_who_changes_what_is_known_as_well_is_found_by_folding(built: sa.Engine) -> None:
@@ -270,86 +317,10 @@ def forge(engine: sa.Engine) -> None:
         after = ""
         for until in read_marks(connection, ["releases"]):
             live = AnswerTables(RELEASES).read(connection, after, until)
+            sums = sums_of(live)
             connection.execute(
                 sa.update(tables.folds)
                 .where(tables.folds.c.projection == "releases", tables.folds.c.until == until)
-                .values(rows=digest_of_rows(RELEASES, live), sums=json.dumps(sums_of(live)))
+                .values(rows=digest_of_rows(RELEASES, live, sums), sums=json.dumps(sums))
             )
             after = until
-
-
-Doing = tuple[int, str, int]
-"""How many events are appended, what is done after that, and how many events make a part then."""
-DOINGS = st.tuples(
-    st.integers(0, 8), st.sampled_from(("catch_up", "meddle", "rebuild", "check")),
-    st.sampled_from((1, 2, 7, 500)),
-)
-
-
-@settings(max_examples=EXAMPLES or 5, phases=[Phase.generate])
-@given(past.histories(15, 40), st.lists(DOINGS, min_size=4, max_size=7), st.data())
-def test_it_is_as_if_everything_was_folded(
-    fresh: Fresh, said: tuple[past.Said, ...], plan: list[Doing], data: st.DataObject
-) -> None:
-    """Whatever was appended, caught up, changed by somebody and rebuilt before, and in whichever
-    parts: a rebuild ends in the rows of a naive fold, and has the outcome and the digest that one
-    has which folds everything."""
-    with fresh() as engine:
-        done = 0
-        for many, what, size in plan:
-            put(engine, said[done : done + many], done + 1)
-            done = min(done + many, len(said))
-            with mock.patch.object(folding, "EVENTS", size):
-                for projection in PROJECTIONS:
-                    WORK[what](engine, projection, data)
-        for projection in PROJECTIONS:
-            rebuild(engine, projection, now)
-            with reading(engine) as connection:
-                wanted = naive_rows([projection], read_events(connection))
-            assert rows_in(engine, projection) == wanted
-
-
-def put(engine: sa.Engine, said: tuple[past.Said, ...], start: int) -> None:
-    """Append the events."""
-    if said:
-        with writing(engine) as connection:
-            append(connection, past.as_new(said, start), recorded_by="a tester", clock=now)
-
-
-def rows_in(engine: sa.Engine, projection: Projection) -> Tables:
-    """Every row that the projection's tables hold."""
-    with reading(engine) as connection:
-        return {
-            table.name: {tuple(row) for row in connection.execute(sa.select(table))}
-            for table in projection.tables
-        }
-
-
-def meddle(engine: sa.Engine, projection: Projection, data: st.DataObject) -> None:
-    """Take away the rows of one stream, where there are any."""
-    with changing(engine) as connection:
-        live = AnswerTables(projection)
-        if not live.exist(connection):
-            return
-        tables_of = live.read(connection, "", None).values()
-        streams = sorted({row[0] for rows in tables_of for row in rows})
-        if streams:
-            live.forget(connection, [data.draw(st.sampled_from(streams))])
-
-
-def compare(engine: sa.Engine, projection: Projection, _: st.DataObject) -> None:
-    """Check twice: where it folds everything, and where it does not, the same is found."""
-    with suppress(CouldNot):
-        anew = rebuild(engine, projection, now, check=True, anew=True)
-        known = rebuild(engine, projection, now, check=True)
-        assert known.folded <= anew.folded
-        assert replace(known, folded=0, started_at="", ended_at="") == replace(
-            anew, folded=0, started_at="", ended_at="")
-
-
-WORK: dict[str, Callable[[sa.Engine, Projection, st.DataObject], object]] = {
-    "catch_up": lambda engine, projection, _: catch_up(engine, projection, now),
-    "rebuild": lambda engine, projection, _: rebuild(engine, projection, now),
-    "check": compare,
-    "meddle": meddle,
-}

@@ -38,6 +38,8 @@ from ledger.store.read import read_head, read_time
 from ledger.store.runs import last_rebuild, last_run
 
 DONE = ("projection", "outcome", "position", "events", "folded", "rows", "drift", "digest")
+DONE_IN_TABLE = ("projection", "outcome", "position", "folded", "rows", "drift")
+"""What has room in 80 columns; a digest is to be compared, not looked at."""
 STATUS = ("projection", "version", "position", "behind", "seconds_behind", "rebuilt_at",
           "last_drift", "stalled_at", "digest", "digest_at")
 IN_TABLE = ("projection", "position", "behind", "seconds_behind", "rebuilt_at")
@@ -179,7 +181,7 @@ def _report(
     remarks = [*refusals, *(remark for run in runs for remark in _remarks(run))]
     stalled = any(run.stalled_at is not None for run in runs)
     drifted = drift_is_a_finding and any(run.drift for run in runs)
-    columns = DONE[:-1] if format == "table" else DONE  # a digest is to be compared, not looked at
+    columns = DONE_IN_TABLE if format == "table" else DONE
     rows = [tuple(getattr(run, column) for column in columns) for run in runs]
     outcome = "could_not" if refusals else "finding" if stalled or drifted else "ok"
     _print_rows(columns, rows, format, outcome, remarks)

@@ -1,35 +1,37 @@
 """Which code folds: a digest of this package, and of how a projection is put together.
 
 Takes a projection; hands on 64 hex digits, the same as long as all that a fold rests on is the
-same. The package's files are read once, when this is imported: what runs then is what they say.
+same. The package's files are read when this is imported, with the rest of what folds.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache, partial
 from hashlib import sha256
-from importlib.metadata import version
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from ledger.projections.projection import Projection, columns_of
 
-PACKAGE = "ledger"
+PACKAGE = Path(__file__).parents[1]
+SUFFIXES = (".py", ".tsv")
+"""Of files that a fold may rest on: code, and the names of countries."""
 LIBRARIES = ("orjson", "pycountry")
 """Those that read an entry, or the name of a country in it."""
 
 
 @lru_cache(maxsize=64)
 def code_of(projection: Projection) -> str | None:
-    """Return the digest of what folds a projection; None where not all of it is in this package.
+    """Return the digest of what folds a projection; None where nobody knows all of it.
 
-    Of a function that is somebody else's, nobody knows what it rests on.
+    That is so of functions and of classes that are somebody else's, and of files that cannot be
+    read.
     """
     functions = (
         projection.of_report, projection.of_step, projection.of_type, projection.of_ties
     )
     named = [None if of_part is None else _name_of(of_part) for of_part in functions]
-    if "" in named:
+    if _CODE is None or "" in named or type(projection) is not Projection:
         return None
     tables = [(table.name, columns_of(table)) for table in projection.tables]
     about = projection.reports and sorted(projection.reports)
@@ -46,27 +48,31 @@ def _name_of(function: Callable[..., object]) -> str:
         return f"{inner}{function.args}{function.keywords}" if inner and is_plain else ""
     module = getattr(function, "__module__", None) or ""
     name = getattr(function, "__qualname__", "")
-    is_inside = module.partition(".")[0] == PACKAGE
+    is_inside = module.partition(".")[0] == PACKAGE.name
     is_found = getattr(sys.modules.get(module), name, None) is function
     return f"{module}.{name}" if is_inside and is_found else ""
 
 
-def digest_of_files(folder: Traversable) -> str:
-    """Return the digest of every file in a folder, its name included, but of no compiled one."""
+def digest_of_files(folder: Path) -> str:
+    """Return the digest of the files in a folder that count, their names included.
+
+    Hidden ones do not: an editor's, or the file manager's.
+    """
     digest = sha256()
-    for path, raw in sorted(_files(folder, "")):
-        digest.update(f"{path} {len(raw)}\n".encode())
-        digest.update(raw)
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in SUFFIXES and not path.name.startswith(".") and path.is_file():
+            raw = path.read_bytes()
+            digest.update(f"{path.relative_to(folder).as_posix()} {len(raw)}\n".encode())
+            digest.update(raw)
     return digest.hexdigest()
 
 
-def _files(folder: Traversable, path: str) -> Iterator[tuple[str, bytes]]:
-    for entry in folder.iterdir():
-        here = f"{path}/{entry.name}"
-        if entry.is_file():
-            yield here, entry.read_bytes()
-        elif entry.name != "__pycache__":
-            yield from _files(entry, here)
+def _code() -> str | None:
+    runs = f"{sys.implementation.name} {sys.version_info}"
+    try:
+        return f"{digest_of_files(PACKAGE)} {[*map(version, LIBRARIES)]} {runs}"
+    except (OSError, PackageNotFoundError):
+        return None
 
 
-_CODE = f"{digest_of_files(files(PACKAGE))} {[*map(version, LIBRARIES)]} {sys.version}"
+_CODE = _code()

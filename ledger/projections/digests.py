@@ -6,6 +6,7 @@ It is no proof against somebody who looks for other rows with the same sum: that
 heads of the events are for.
 """
 
+import marshal
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
@@ -15,26 +16,24 @@ from ledger.projections.projection import Projection, Row, Rows
 
 Sums = dict[str, int]
 """By table: the sum of the SHA-256 of each row, as JSON, read as a number."""
+_PLAIN = 2
+"""The format of `marshal` that writes each value as it is, and tells all types apart: JSON has one
+word for what is not there and for what is no number. It is that of one version of Python."""
 
 
-def digest_of_entries(entries: Iterable[tuple[int, bytes]]) -> str:
+def digest_of_entries(entries: list[tuple[int, bytes]]) -> str:
     """Return the digest of positions and entries as they follow; costs a microsecond for each."""
-    digest = sha256()
-    for position, entry in entries:
-        digest.update(b"%d %d\n" % (position, len(entry)))
-        digest.update(entry)
-    return digest.hexdigest()
+    return sha256(marshal.dumps(entries, _PLAIN)).hexdigest()
 
 
-def digest_of_rows(projection: Projection, rows: Rows) -> str:
-    """Return the digest of the rows of a projection, in order of their key; 0.3 microseconds a row.
+def digest_of_rows(projection: Projection, rows: Rows, sums: Mapping[str, int]) -> str:
+    """Return the digest of a projection's rows, in order of their key, together with their sums.
 
-    Raises TypeError for a value that no fold gives.
+    Costs 0.3 microseconds a row. Raises ValueError for a value that no fold gives.
     """
-    digest = sha256()
-    for table in projection.tables:
-        digest.update(b"%b\n%b" % (table.name.encode(), orjson.dumps(rows[table.name])))
-    return digest.hexdigest()
+    names = [f"{table.name}" for table in projection.tables]  # SQLAlchemy's own kind of text
+    told = [(name, str(sums[name]), rows[name]) for name in names]
+    return sha256(marshal.dumps(told, _PLAIN)).hexdigest()
 
 
 def sums_of(rows: Rows) -> Sums:

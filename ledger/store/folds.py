@@ -26,7 +26,7 @@ class KnownFold:
     entries: str
     """The digest of what was folded."""
     rows: str
-    """The digest of the rows that the fold gave."""
+    """The digest of the rows that the fold gave, and of their sums."""
     sums: Mapping[str, int]
     """Of these rows, by table."""
 
@@ -44,9 +44,10 @@ def read_folds(
     )
     known: dict[str, KnownFold] = {}
     for name, end, code, entries, rows, sums in connection.execute(query):
-        with suppress(TypeError, ValueError, AttributeError):
-            by_table = {table: number + 0 for table, number in json.loads(sums).items()}
-            known[name] = KnownFold(name, end, code, entries, rows, by_table)
+        with suppress(TypeError, ValueError, RecursionError):
+            by_table = json.loads(sums)
+            if isinstance(by_table, dict):
+                known[name] = KnownFold(name, end, code, entries, rows, by_table)
     return known
 
 
