@@ -27,8 +27,7 @@ from ledger.store.folds import KnownFold, read_folds, read_marks
 from ledger.store.read import entries_between, read_streams, stream_marks
 
 EVENTS = 2_500
-"""Events in a part, up to twice as many; any number gives the same rows. More need more memory, not
-less time."""
+"""Events in a part, about; any number gives the same rows. More need more memory, not less time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -294,7 +294,6 @@ def _fill(folding: _Folding, works: Sequence[_Work], head: int) -> None:
     for work in works:
         while work.stalled_before(work.run.position):
             assert work.run.stalled_at is not None
-            work.run.events = work.run.folded = work.run.rows = 0
             _fill_up_to(folding, [work], work.run.stalled_at - 1)
 
 
@@ -306,6 +305,7 @@ def _fill_up_to(folding: _Folding, works: Sequence[_Work], position: int) -> Non
         for work in works:
             work.side.make(connection)
             work.run.position, work.run.sums, work.known = position, {}, []
+            work.run.events = work.run.folded = work.run.rows = 0
     for folded in folding.every_part(works, position, compare=False):
         with _changing(folding.engine, works) as connection:
             for work in works:
@@ -354,6 +354,8 @@ def _take_in(
             if run.sums is not None:  # it has what these streams said before
                 before = fold_named(connection, [projection], some, after)
                 run.add(sums_of(folded.rows), less=sums_of(before.rows))
+                run.events -= before.events
+                run.rows -= before.counts[projection.name]
             into.forget(connection, some)
             into.write(connection, folded.rows)
         if work.stalled_before(up_to):

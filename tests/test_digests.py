@@ -52,7 +52,8 @@ def test_a_digest_is_of_the_rows(
 
 def test_a_rebuild_that_catches_up_has_the_digest_of_the_head(engine: sa.Engine) -> None:
     """Whatever was recorded since the checkpoint, also in streams that drifted, the digest is that
-    of all events: what the changed streams said before is taken out of it."""
+    of all events, as are their number and that of the rows: what the changed streams said before is
+    taken out of it."""
     for number, _ in enumerate(page_by_page(engine)):
         if number % 3 == 1:
             with changing(engine) as connection:
@@ -60,6 +61,8 @@ def test_a_rebuild_that_catches_up_has_the_digest_of_the_head(engine: sa.Engine)
         (run, *_) = rebuild_all(engine, PROJECTIONS, now)
         assert (run.outcome == "drift") == (number % 3 == 1)
         assert run.digest == naive(engine, RELEASES)
+        again = rebuild(engine, RELEASES, now, check=True)
+        assert (run.events, run.rows) == (again.events, again.rows)
 
 
 def test_tables_that_are_made_anew_have_it_too(

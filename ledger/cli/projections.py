@@ -143,8 +143,9 @@ def rebuild(
 ) -> None:
     """Compare the answer tables with all events, and mend them: all of them or those named.
 
-    Every event and every row is read. Events are folded, unless the same ones were folded before by
-    the same code, and the rows are those that they gave; with --anew all of them are.
+    Every event and every row is read. Events that this code folded before are not folded again
+    where they and the rows that they gave have the digests of that time; with --anew every event is
+    folded.
 
     While it runs, readers see the old tables; Ctrl-C or a crash leaves them as they are. Rows that
     the old tables held otherwise are drift: they are named and replaced.
