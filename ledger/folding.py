@@ -110,7 +110,7 @@ def fold_part(projections: Sequence[Projection], engine: sa.Engine, part: Part) 
         with reading(engine) as connection:
             entries = entries_between(connection, part.category, part.after, part.until, part.up_to)
             live = _live(connection, asked, part) if part.compare else {}
-            known = {} if part.anew else read_folds(connection, live, part.end)
+            known = {} if part.anew or not live else read_folds(connection, live, part.end)
         digest = digest_of_entries(entries)
         same = [p for p in asked if _is_as_before(p, known.get(p.name), digest, live)]
         others = [projection for projection in asked if projection not in same]

@@ -26,7 +26,7 @@ from ledger.store.connect import connect, reading, writing
 from ledger.store.read import read_events, read_head
 
 ROUNDS = 50
-WRITERS = MANY = 6
+WRITERS = 6
 BATCHES = 6
 
 Seen = Sequence[Sequence[Any]]
@@ -243,15 +243,15 @@ def test_a_new_file_is_opened_by_many_at_once(tmp_path: Path) -> None:
             connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS t (x)")
             connection.exec_driver_sql("INSERT INTO t VALUES (1)")
 
-    with ThreadPoolExecutor(MANY) as pool:
+    with ThreadPoolExecutor(WRITERS) as pool:
         for number in range(ROUNDS):
             file = tmp_path / f"{number}.db"
             file.touch()
-            together = threading.Barrier(MANY)
-            engines = [connect(str(file)) for _ in range(MANY)]
+            together = threading.Barrier(WRITERS)
+            engines = [connect(str(file)) for _ in range(WRITERS)]
             for done in [pool.submit(write, engine, together) for engine in engines]:
                 done.result()
             with engines[0].connect() as connection:
-                assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == MANY
+                assert connection.exec_driver_sql("SELECT count(*) FROM t").scalar() == WRITERS
             for engine in engines:
                 engine.dispose()

@@ -1,6 +1,5 @@
 """What was folded before, whatever happens in between: as if everything was folded each time."""
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -11,7 +10,7 @@ import sqlalchemy as sa
 from fresh_ledgers import Fresh
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from naive_fold import Tables, naive_rows
+from test_projection_properties import EXAMPLES, live, recorded, right
 
 from ledger import folding
 from ledger.book import now
@@ -20,12 +19,8 @@ from ledger.projections.answer_tables import AnswerTables
 from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import catch_up, rebuild
-from ledger.store.append import append
-from ledger.store.connect import changing, reading, writing
-from ledger.store.read import read_events
+from ledger.store.connect import changing
 
-EXAMPLES = int(os.environ.get("LEDGER_EXAMPLES", "0"))
-"""How many histories are tried; 0: as few as are enough for every day."""
 Doing = tuple[int, str, int]
 """How many events are appended, what is done after that, and how many events make a part then."""
 DOINGS = st.tuples(
@@ -45,44 +40,25 @@ def test_it_is_as_if_everything_was_folded(
     with fresh() as engine:
         done = 0
         for many, what, size in plan:
-            put(engine, said[done : done + many], done + 1)
-            done = min(done + many, len(said))
+            done = recorded(engine, said[done : done + many], done + 1) - 1
             with mock.patch.object(folding, "EVENTS", size):
                 for projection in PROJECTIONS:
                     WORK[what](engine, projection, data)
         for projection in PROJECTIONS:
             rebuild(engine, projection, now)
-            with reading(engine) as connection:
-                wanted = naive_rows([projection], read_events(connection))
-            assert rows_in(engine, projection) == wanted
-
-
-def put(engine: sa.Engine, said: tuple[past.Said, ...], start: int) -> None:
-    """Append the events."""
-    if said:
-        with writing(engine) as connection:
-            append(connection, past.as_new(said, start), recorded_by="a tester", clock=now)
-
-
-def rows_in(engine: sa.Engine, projection: Projection) -> Tables:
-    """Every row that the projection's tables hold."""
-    with reading(engine) as connection:
-        return {
-            table.name: {tuple(row) for row in connection.execute(sa.select(table))}
-            for table in projection.tables
-        }
+            assert live(engine, projection) == right(engine, projection)
 
 
 def meddle(engine: sa.Engine, projection: Projection, data: st.DataObject) -> None:
     """Take away the rows of one stream, where there are any."""
     with changing(engine) as connection:
-        live = AnswerTables(projection)
-        if not live.exist(connection):
+        rows = AnswerTables(projection)
+        if not rows.exist(connection):
             return
-        tables_of = live.read(connection, "", None).values()
-        streams = sorted({row[0] for rows in tables_of for row in rows})
+        tables_of = rows.read(connection, "", None).values()
+        streams = sorted({row[0] for of_table in tables_of for row in of_table})
         if streams:
-            live.forget(connection, [data.draw(st.sampled_from(streams))])
+            rows.forget(connection, [data.draw(st.sampled_from(streams))])
 
 
 def compare(engine: sa.Engine, projection: Projection, _: st.DataObject) -> None:

@@ -22,14 +22,14 @@ word for what is not there and for what is no number. It is that of one version 
 
 
 def digest_of_entries(entries: list[tuple[int, bytes]]) -> str:
-    """Return the digest of positions and entries as they follow; costs a microsecond for each."""
+    """Return the digest of positions and entries as they follow; costs 0.7 microseconds each."""
     return sha256(marshal.dumps(entries, _PLAIN)).hexdigest()
 
 
 def digest_of_rows(projection: Projection, rows: Rows, sums: Mapping[str, int]) -> str:
     """Return the digest of a projection's rows, in order of their key, together with their sums.
 
-    Costs 0.3 microseconds a row. Raises ValueError for a value that no fold gives.
+    Costs half a microsecond a row. Raises ValueError for a value that no fold gives.
     """
     names = [f"{table.name}" for table in projection.tables]  # SQLAlchemy's own kind of text
     told = [(name, str(sums[name]), rows[name]) for name in names]

@@ -1,6 +1,7 @@
 """Reading: one stream, one category, some types or the whole log, in constant memory.
 
-Takes a connection (from `connect.reading`); hands on RecordedEvents in order of position.
+Takes a connection (from `connect.reading`); hands on RecordedEvents in order of position, and what
+lies between two streams as entries, in order of stream.
 """
 
 from collections import deque
