@@ -4,7 +4,7 @@
 
 In one run over one generated world: a bare `SELECT entry` with `orjson.loads`; the first build, a
 rebuild beside live tables and a check, which find everything as it was folded before; a rebuild
-that knows nothing of a tenth of the parts, as after reports all over the log; and a rebuild and a
+after a thousand more reports, of developments drawn from all over the log; and a rebuild and a
 check that fold everything anew; all with every shipped projection. And the documented projection
 loop of the `eventsourcing` library (one event, one upsert and one tracking record a
 transaction) over its own store of the same reports. That library's loop fills one view; this one
@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -32,20 +33,26 @@ from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import Tracking
 from eventsourcing.sqlite import SQLiteDatastore, SQLiteTrackingRecorder
 
+from benchmarks.catch_up import REPORT
 from benchmarks.memory import watching
 from benchmarks.unfolded import check_without_folds
 from benchmarks.world import drafts, load
 from ledger import tables
-from ledger.book import now, workers
+from ledger.book import new_id, new_salt, now, workers
+from ledger.encoding import compose, normal
 from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import rebuild_all
+from ledger.rebuild import catch_up, rebuild_all
 from ledger.run import Run
-from ledger.store.connect import changing, connect, reading
-from ledger.store.folds import read_marks
+from ledger.store.append import append
+from ledger.store.connect import connect, reading, writing
 from ledger.store.migrate import upgrade
+from ledger.store.read import read_head, streams_at
 
-EVERY = ("first build", "rebuild", "check", "a tenth to fold", "rebuild anew", "check anew")
+REPORTS = 1_000
+"""Reports that come between two rebuilds, of developments all over the log."""
+AFTER = f"after {REPORTS:,} reports"
+EVERY = ("first build", "rebuild", "check", AFTER, "rebuild anew", "check anew")
 """What is done with all projections at once."""
 LOOPED = 20_000
 """Events that the other library's loop is timed over: it takes the same time for each."""
@@ -96,13 +103,21 @@ def bare(engine: sa.Engine) -> None:
             orjson.loads(entry)
 
 
-def forget_a_tenth(engine: sa.Engine) -> None:
-    """Make every tenth part of the log one whose entries were others when it was folded."""
-    with changing(engine) as connection:
-        ends = read_marks(connection, [projection.name for projection in PROJECTIONS])
-        for end in ends[::10]:
-            some = tables.folds.c.until == end
-            connection.execute(sa.update(tables.folds).where(some).values(entries="others"))
+def report(engine: sa.Engine, count: int) -> None:
+    """Record so many reports of developments all over the log, and take them in."""
+    rng = Random(count)
+    with reading(engine) as connection:
+        drawn = rng.sample(range(1, read_head(connection).size + 1), 2 * count)
+        streams = [*streams_at(connection, drawn).values()]
+    events = [
+        compose("PrisonersReleased", stream, normal("PrisonersReleased", REPORT),
+                id=new_id(), salts=new_salt)
+        for stream in streams if stream.startswith("development/")
+    ]
+    with writing(engine) as connection:
+        append(connection, events[:count], recorded_by="benchmark", clock=now)
+    for projection in PROJECTIONS:
+        catch_up(engine, projection, now)
 
 
 def loop(folder: Path) -> float:
@@ -149,8 +164,8 @@ def measure(engine: sa.Engine, count: int, workers: int, looped: float) -> None:
     spent["first build"] = timed(work)
     spent["rebuild"] = timed(work)
     spent["check"] = timed(lambda: work(check=True))
-    forget_a_tenth(engine)
-    spent["a tenth to fold"] = timed(work)
+    report(engine, REPORTS)
+    spent[AFTER] = timed(work)
     spent["rebuild anew"] = timed(lambda: work(anew=True))
     spent["check anew"] = timed(lambda: work(check=True, anew=True))
     spent["  without folds"] = timed(lambda: check_without_folds(engine, workers))

@@ -20,7 +20,7 @@ def without_folds(engine: sa.Engine, part: Part) -> int:
     with no_collections(), reading(engine) as connection:
         which = part.category, part.after, part.until, part.up_to
         entries = entries_between(connection, *which)
-        count = sum(1 for _ in (decode(*entry, None) for entry in entries))
+        count = sum(1 for _ in (decode(at, raw, None) for _, at, raw in entries))
         for projection in PROJECTIONS:
             if projection.name in part.projections:
                 rows = AnswerTables(projection).read(connection, part.after, part.until)

@@ -1,33 +1,44 @@
 """Folding a part of the ledger: all streams of one category between two names.
 
 Takes an engine and a Part; hands on Folded: the rows, or where they differ from the live tables.
-A part can be folded in any process; every part can be folded on its own. Where it is only compared,
-it need not be folded if these entries were folded before by this code, and the live rows are the
-ones that they gave: all three are compared by digests, which are in the table `folds`.
+A part can be folded in any process; every part can be folded on its own. It is read at once and
+folded in pieces. Where it is only compared, a piece need not be folded if these entries were folded
+before by this code, and the live rows are the ones that they gave: all three are compared by
+digests, which are in the table `folds`.
 """
 
 import gc
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, groupby
 from operator import attrgetter
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from ledger.encoding import decode
 from ledger.errors import UnreadableEvent
 from ledger.events import RecordedEvent
+from ledger.marks import marks
 from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, differences, sort
 from ledger.projections.code import code_of
 from ledger.projections.digests import Sums, digest_of_entries, digest_of_rows, sums_of
 from ledger.projections.projection import CannotApply, Fold, Projection, Rows
 from ledger.store.connect import reading
-from ledger.store.folds import KnownFold, read_folds, read_marks
-from ledger.store.read import entries_between, read_streams, stream_marks
+from ledger.store.folds import Folds, KnownFold, read_folds, read_marks
+from ledger.store.read import Entry, entries_between, read_streams, stream_marks
 
 EVENTS = 2_500
 """Events in a part, about; any number gives the same rows. More need more memory, not less time."""
+PIECE = 60
+"""Events in a piece, about. The fewer, the more has to be kept; the more, the more is folded for
+a new one: a thousand reports all over a million events have a sixteenth of them folded."""
+
+_LAST = chr(0x10FFFF)
+"""Comes after every name."""
+Cut = TypeVar("Cut", bound=Sequence[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,8 @@ class Part:
     """The names of those that it is folded for; all of them read the category."""
     anew: bool = False
     """Whether to fold it also where it was folded before."""
+    ends: tuple[str, ...] = ()
+    """Where pieces of it ended before."""
 
     @property
     def end(self) -> str:
@@ -61,10 +74,16 @@ class Drifted:
     """The first of them."""
     streams: set[str] = field(default_factory=set)
 
+    def add(self, other: "Drifted") -> None:
+        """Take in where they differ elsewhere."""
+        self.count += other.count
+        self.named += other.named[: EXAMPLES - len(self.named)]
+        self.streams |= other.streams
+
 
 @dataclass(slots=True)
 class Folded:
-    """What folding a part gave."""
+    """What folding some streams gave."""
 
     events: int
     """How many were read."""
@@ -78,10 +97,20 @@ class Folded:
     """By projection; those without a difference are left out."""
     sums: Sums = field(default_factory=dict)
     """Of the rows by table, for a digest; of streams that were folded by name there are none."""
-    known: dict[str, KnownFold] = field(default_factory=dict)
-    """By projection: what need not be folded next time."""
-    recalled: set[str] = field(default_factory=set)
-    """The projections for which it was not folded this time."""
+    learned: dict[str, list[KnownFold]] = field(default_factory=dict)
+    """By projection: what need not be folded next time, and was not known."""
+    recalled: dict[str, int] = field(default_factory=dict)
+    """By projection: events of which it was known what they give, and which were not folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Some streams of a part that follow each other: what is folded, or known, at once."""
+
+    end: str
+    entries: list[Entry]
+    live: dict[str, Rows]
+    """By projection; empty where nothing is compared."""
 
 
 def parts(
@@ -93,14 +122,15 @@ def parts(
     anew: bool = False,
 ) -> Iterator[Part]:
     """Yield the parts of each category in order of stream; together they leave no name out."""
+    known = _known_ends(connection, anew)
     for category in sorted({projection.category for projection in projections}):
         names = frozenset(p.name for p in projections if p.category == category)
         after = ""
-        known = () if anew else read_marks(connection, names)
-        for mark in stream_marks(connection, category, EVENTS, known):
-            yield Part(category, after, mark, up_to, compare, names, anew)
-            after = mark
-        yield Part(category, after, None, up_to, compare, names, anew)
+        for mark in (*stream_marks(connection, category, EVENTS, known), None):
+            part = Part(category, after, mark, up_to, compare, names, anew)
+            ends = known[bisect_right(known, after) : bisect_left(known, part.end)]
+            yield replace(part, ends=tuple(ends))
+            after = part.end
 
 
 def fold_part(projections: Sequence[Projection], engine: sa.Engine, part: Part) -> Folded:
@@ -110,21 +140,10 @@ def fold_part(projections: Sequence[Projection], engine: sa.Engine, part: Part) 
         with reading(engine) as connection:
             entries = entries_between(connection, part.category, part.after, part.until, part.up_to)
             live = _live(connection, asked, part) if part.compare else {}
-            known = {} if part.anew or not live else read_folds(connection, live, part.end)
-        digest = digest_of_entries(entries)
-        same = [p for p in asked if _is_as_before(p, known.get(p.name), digest, live)]
-        others = [projection for projection in asked if projection not in same]
-        folded = fold_streams(others, (decode(*one, None) for one in entries if others))
-        folded.events = len(entries)
-        for projection in others:
-            sort(projection, folded.rows)
-        folded.sums = sums_of(folded.rows)
-        folded.known = {fold.projection: fold for fold in _learned(others, part, digest, folded)}
-        if part.compare:
-            _compare(others, live, folded)
-    for projection in same:
-        _recall(known[projection.name], live[projection.name], folded)
-    return folded
+            is_asked = part.compare and not part.anew
+            known = read_folds(connection, live, part.after, part.end) if is_asked else {}
+        pieces = _pieces(part, entries, live)
+        return _together(asked, (_fold_piece(asked, piece, known) for piece in pieces))
 
 
 def fold_named(
@@ -175,28 +194,99 @@ def no_collections() -> Iterator[None]:
             gc.enable()
 
 
+def _known_ends(connection: sa.Connection, anew: bool) -> list[str]:
+    """Return where pieces ended before, of whichever projection, so that all have the same ends."""
+    try:
+        return read_marks(connection)
+    except sa.exc.OperationalError:  # SQLite can hold what is no text
+        if anew:
+            return []  # the rebuild takes it away
+        raise
+
+
 def _live(
     connection: sa.Connection, projections: Iterable[Projection], part: Part
 ) -> dict[str, Rows]:
     return {p.name: AnswerTables(p).read(connection, part.after, part.until) for p in projections}
 
 
+def _pieces(part: Part, entries: list[Entry], live: Mapping[str, Rows]) -> Iterator[_Piece]:
+    """Yield the pieces of a part, in order; each entry and each live row is in one of them."""
+    streams = [stream for stream, _, _ in entries]
+
+    def further(mark: str, events: int) -> str | None:
+        at = bisect_right(streams, mark) + events - 1
+        return streams[at] if at < len(streams) else None
+
+    ends = [*marks(part.after, part.end, PIECE, part.ends, further), part.end]
+    of_rows = {
+        name: {table: _cut(rows, ends) for table, rows in tables.items()}
+        for name, tables in live.items()
+    }
+    for at, (end, some) in enumerate(zip(ends, _cut(entries, ends), strict=True)):
+        yield _Piece(end, some, {
+            name: {table: cut[at] for table, cut in tables.items()}
+            for name, tables in of_rows.items()
+        })
+
+
+def _cut(rows: list[Cut], ends: Sequence[str]) -> list[list[Cut]]:
+    """Return the rows up to each end, of which the last one has all that are left.
+
+    They come in order of their first value, which is a stream.
+    """
+    found, start = [], 0
+    for end in ends[:-1]:
+        stop = bisect_right(rows, end, start, key=_stream)
+        found.append(rows[start:stop])
+        start = stop
+    return [*found, rows[start:]]
+
+
+def _stream(row: Sequence[Any]) -> str:
+    """Return a name to go by, also where somebody put there what is none."""
+    name = row[0]
+    return name if isinstance(name, str) else "" if name is None else _LAST
+
+
+def _fold_piece(projections: Sequence[Projection], piece: _Piece, known: Folds) -> Folded:
+    """Fold a piece for those projections of which it is not known what they give."""
+    digest = digest_of_entries(piece.entries)
+    before = {
+        p.name: fold for p in projections
+        if (fold := known.get((p.name, piece.end))) and _is_as_before(p, fold, digest, piece.live)
+    }
+    others = [projection for projection in projections if projection.name not in before]
+    folded = fold_streams(others, (decode(at, raw, None) for _, at, raw in piece.entries if others))
+    folded.events = len(piece.entries)
+    for projection in others:
+        sort(projection, folded.rows)
+    folded.sums = sums_of(folded.rows)
+    folded.learned = {fold.projection: [fold] for fold in _learned(others, piece, digest, folded)}
+    if piece.live:
+        _compare(others, piece.live, folded)
+    for name, fold in before.items():
+        _recall(fold, piece.live[name], folded)
+    return folded
+
+
 def _is_as_before(
-    projection: Projection, known: KnownFold | None, entries: str, live: Mapping[str, Rows]
+    projection: Projection, known: KnownFold, entries: str, live: Mapping[str, Rows]
 ) -> bool:
     """Return whether the live rows are those that this code gave for these entries."""
-    if known is None or (known.entries, known.code) != (entries, code_of(projection)):
+    rows = live[projection.name]
+    if (known.entries, known.code) != (entries, code_of(projection)):
         return False
-    if known.sums.keys() != live[projection.name].keys():
+    if known.sums.keys() != rows.keys():
         return False
     try:
-        return digest_of_rows(projection, live[projection.name], known.sums) == known.rows
+        return digest_of_rows(projection, rows, known.sums) == known.rows
     except ValueError:
         return False
 
 
 def _learned(
-    projections: Iterable[Projection], part: Part, entries: str, folded: Folded
+    projections: Iterable[Projection], piece: _Piece, entries: str, folded: Folded
 ) -> Iterator[KnownFold]:
     """Yield what is known now of those that did not stall and are all of this package."""
     for projection in projections:
@@ -204,13 +294,12 @@ def _learned(
         if code is not None and name not in folded.stalls:
             sums = {table.name: folded.sums[table.name] for table in projection.tables}
             rows = digest_of_rows(projection, folded.rows, sums)
-            yield KnownFold(name, part.end, code, entries, rows, sums)
+            yield KnownFold(name, piece.end, code, entries, rows, sums)
 
 
 def _recall(known: KnownFold, live: Rows, folded: Folded) -> None:
     """Add what need not be folded."""
-    folded.recalled.add(known.projection)
-    folded.known[known.projection] = known
+    folded.recalled[known.projection] = folded.events
     folded.counts[known.projection] = sum(map(len, live.values()))
     folded.sums.update(known.sums)
 
@@ -229,3 +318,26 @@ def _compare(
         if drifted.count:
             folded.drifted[projection.name] = drifted
     folded.rows = {}
+
+
+def _together(projections: Sequence[Projection], pieces: Iterable[Folded]) -> Folded:
+    """Return what the pieces of a part gave, as one."""
+    whole = Folded(0, {}, {p.name: 0 for p in projections}, {})
+    for piece in pieces:
+        whole.events += piece.events
+        for table, rows in piece.rows.items():
+            whole.rows.setdefault(table, []).extend(rows)
+        for counts, more in (
+            (whole.counts, piece.counts), (whole.sums, piece.sums), (whole.recalled, piece.recalled)
+        ):
+            for name, number in more.items():
+                counts[name] = counts.get(name, 0) + number
+        for name, stall in piece.stalls.items():
+            known = whole.stalls.get(name)
+            if known is None or stall.position < known.position:
+                whole.stalls[name] = stall
+        for name, drifted in piece.drifted.items():
+            whole.drifted.setdefault(name, Drifted()).add(drifted)
+        for name, learned in piece.learned.items():
+            whole.learned.setdefault(name, []).extend(learned)
+    return whole

@@ -114,7 +114,7 @@ def rebuild_all(
             with _changing(engine, [work]) as connection:
                 if not check:
                     _finish(connection, work)
-                    write_folds(connection, work.projection.name, work.known)
+                    write_folds(connection, work.projection.name, work.learned, anew=anew)
                 _remember(connection, work.run, clock)
     return [work.run for work in works]
 
@@ -154,8 +154,8 @@ class _Work:
     """Whether they have their keys and indexes."""
     drifted: set[str] = field(default_factory=set)
     """Streams whose live rows are not what the events say."""
-    known: list[KnownFold] = field(default_factory=list)
-    """What folding each part gave, now or before."""
+    learned: list[KnownFold] = field(default_factory=list)
+    """What folding pieces gave that was not known."""
 
     @property
     def live(self) -> AnswerTables:
@@ -184,8 +184,8 @@ class _Work:
         if name not in folded.counts:
             return
         run.events += folded.events
-        run.folded += 0 if name in folded.recalled else folded.events
-        self.known += [folded.known[name]] if name in folded.known else []
+        run.folded += folded.events - folded.recalled.get(name, 0)
+        self.learned += folded.learned.get(name, ())
         run.rows += folded.counts[name]
         run.add({table.name: folded.sums.get(table.name, 0) for table in self.projection.tables})
         stop = folded.stalls.get(name)
@@ -306,7 +306,7 @@ def _fill_up_to(folding: _Folding, works: Sequence[_Work], position: int) -> Non
     with _changing(folding.engine, works) as connection:
         for work in works:
             work.side.make(connection)
-            work.run.position, work.run.sums, work.known = position, {}, []
+            work.run.position, work.run.sums, work.learned = position, {}, []
             work.run.events = work.run.folded = work.run.rows = 0
     for folded in folding.every_part(works, position, compare=False):
         with _changing(folding.engine, works) as connection:

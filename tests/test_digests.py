@@ -41,6 +41,7 @@ def test_a_digest_is_of_the_rows(
     """The digest is that of the rows in the live tables, however many events make a part, in a
     first build, in a rebuild beside live tables and in a check."""
     monkeypatch.setattr(folding, "EVENTS", events)
+    monkeypatch.setattr(folding, "PIECE", events)
     monkeypatch.setattr(rebuild_room, "EVENTS", events)
     record_example(engine, "wider")
     for check in (False, False, True):

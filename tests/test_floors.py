@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # Imports go strictly downward; a room is a module or a package of `ledger`.
 FLOORS: Mapping[int, tuple[str, ...]] = {
     1: ("errors", "tables"),
-    2: ("values", "events", "merkle"),
+    2: ("values", "events", "merkle", "marks"),
     3: ("entry", "kinds", "bounds", "tlog"),
     4: ("encoding", "developments"),
     5: ("store", "projections"),

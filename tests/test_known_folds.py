@@ -27,7 +27,7 @@ from ledger.rebuild import catch_up, rebuild, rebuild_all
 from ledger.run import Run
 from ledger.store.connect import changing, connect, reading
 from ledger.store.folds import read_marks
-from ledger.store.read import read_events, read_head, stream_marks
+from ledger.store.read import read_events, read_head, read_stream, stream_marks
 
 STREAM = "development/by-release-2025-12-13"
 
@@ -45,8 +45,9 @@ def all_of(engine: sa.Engine) -> int:
 
 @pytest.fixture
 def built(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
-    """A ledger in parts of a few events, all of whose tables are built."""
-    monkeypatch.setattr(folding, "EVENTS", 3)
+    """A ledger in pieces of a few events, all of whose tables are built."""
+    monkeypatch.setattr(folding, "EVENTS", 7)
+    monkeypatch.setattr(folding, "PIECE", 3)
     record_example(engine, "wider")
     rebuild_all(engine, PROJECTIONS, now)
     return engine
@@ -66,16 +67,38 @@ def test_what_was_folded_is_not_folded_again(built: sa.Engine) -> None:
             assert (one.events, one.rows, one.digest) == (other.events, other.rows, other.digest)
 
 
-def test_only_the_part_with_news_is_folded(built: sa.Engine) -> None:
-    """After something new in one stream its part is folded once, by the first rebuild that has it
-    behind its checkpoint; the other parts are not."""
+@pytest.mark.parametrize("events", [3, 7, 1_000])
+def test_only_the_piece_with_news_is_folded(
+    built: sa.Engine, monkeypatch: pytest.MonkeyPatch, events: int
+) -> None:
+    """After something new in one stream its piece is folded once, by the first rebuild that has it
+    behind its checkpoint; no other is, however many of them are read at once."""
+    monkeypatch.setattr(folding, "EVENTS", events)
+    rebuild(built, RELEASES, now)
     recorded(built, release("by-release-2025-12-13", total=123))
     catch_up(built, RELEASES, now)
+    with reading(built) as connection:
+        own = len(read_stream(connection, STREAM))
 
     done = rebuild(built, RELEASES, now)
     assert (done.outcome, done.position) == ("ok", all_of(built))
-    assert 0 < done.folded < done.events
+    assert own <= done.folded < own + 2 * 3
     assert rebuild(built, RELEASES, now).folded == 0
+
+
+def test_what_is_built_later_has_the_same_pieces(built: sa.Engine) -> None:
+    """A projection that is built when the log has grown is divided as the others are, so that those
+    need not be folded again; nor where one of them alone is folded anew."""
+    for number in range(9):
+        recorded(built, release(f"by-release-2025-12-13-{number}"))
+    others = [projection for projection in PROJECTIONS if projection != RELEASES]
+    for _ in range(2):
+        rebuild_all(built, others, now)
+    run(built, "DROP TABLE releases")
+    rebuild(built, RELEASES, now)
+    assert folded(rebuild_all(built, PROJECTIONS, now)) == [0] * len(PROJECTIONS)
+    rebuild(built, RELEASES, now, anew=True)
+    assert folded(rebuild_all(built, PROJECTIONS, now)) == [0] * len(PROJECTIONS)
 
 
 def test_parts_stay_where_they_ended(built: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,6 +269,7 @@ def test_what_makes_no_sense_is_not_known(built: sa.Engine, meddling: str) -> No
     "UPDATE folds SET until = x'00' WHERE until = 'development0'",
     "UPDATE releases SET position_until = 9e999 WHERE position_until IS NULL",
     "UPDATE releases SET low = 'low'", "UPDATE releases SET disputed = 2",
+    f"UPDATE releases SET stream = x'00' WHERE stream = '{STREAM}'",
 ])
 def test_what_only_sqlite_holds_is_not_known(sqlite_database: str, meddling: str) -> None:
     """On SQLite whatever is put into what is known, or into rows that are, can be bytes."""
@@ -315,7 +339,7 @@ def forge(engine: sa.Engine) -> None:
     """Make what is known of the releases fit the rows that are there."""
     with changing(engine) as connection:
         after = ""
-        for until in read_marks(connection, ["releases"]):
+        for until in read_marks(connection):
             live = AnswerTables(RELEASES).read(connection, after, until)
             sums = sums_of(live)
             connection.execute(

@@ -18,14 +18,14 @@ from ledger.errors import CouldNot
 from ledger.projections.answer_tables import AnswerTables
 from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS
-from ledger.rebuild import catch_up, rebuild
+from ledger.rebuild import catch_up, rebuild, rebuild_all
 from ledger.store.connect import changing
 
-Doing = tuple[int, str, int]
-"""How many events are appended, what is done after that, and how many events make a part then."""
+Doing = tuple[int, str, int, int]
+"""How many events are appended, what is done after that, and how many make a part and a piece."""
 DOINGS = st.tuples(
     st.integers(0, 8), st.sampled_from(("catch_up", "meddle", "rebuild", "check")),
-    st.sampled_from((1, 2, 7, 500)),
+    st.sampled_from((1, 2, 7, 500)), st.sampled_from((1, 2, 7, 500)),
 )
 
 
@@ -35,18 +35,20 @@ def test_it_is_as_if_everything_was_folded(
     fresh: Fresh, said: tuple[past.Said, ...], plan: list[Doing], data: st.DataObject
 ) -> None:
     """Whatever was appended, caught up, changed by somebody and rebuilt before, and in whichever
-    parts: a rebuild ends in the rows of a naive fold, and has the outcome and the digest that one
-    has which folds everything."""
+    parts and pieces: a rebuild ends in the rows of a naive fold, and has the outcome and the digest
+    that one has which folds everything. Once all have read all, nothing is left to fold."""
     with fresh() as engine:
         done = 0
-        for many, what, size in plan:
+        for many, what, part, piece in plan:
             done = recorded(engine, said[done : done + many], done + 1) - 1
-            with mock.patch.object(folding, "EVENTS", size):
+            with mock.patch.multiple(folding, EVENTS=part, PIECE=piece):
                 for projection in PROJECTIONS:
                     WORK[what](engine, projection, data)
         for projection in PROJECTIONS:
             rebuild(engine, projection, now)
             assert live(engine, projection) == right(engine, projection)
+        rebuild_all(engine, PROJECTIONS, now)
+        assert {run.folded for run in rebuild_all(engine, PROJECTIONS, now)} == {0}
 
 
 def meddle(engine: sa.Engine, projection: Projection, data: st.DataObject) -> None:

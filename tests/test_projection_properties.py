@@ -102,7 +102,7 @@ def batches_of(size: int) -> Iterator[None]:
         f"{name}.{constant}"
         for name in sorted(sys.modules)
         if name.startswith(("ledger.rebuild", "ledger.folding", "ledger.projections."))
-        for constant in ("STREAMS", "EVENTS", "BATCH")
+        for constant in ("STREAMS", "EVENTS", "PIECE")
         if hasattr(sys.modules[name], constant)
     ]
     assert found, "nothing is done batch by batch any more"

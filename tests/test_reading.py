@@ -102,7 +102,7 @@ def between(
 ) -> list[RecordedEvent]:
     """The events whose entries lie there."""
     entries = entries_between(connection, category, after, until, up_to)
-    return [decode(position, entry, None) for position, entry in entries]
+    return [decode(position, entry, None) for _, position, entry in entries]
 
 
 def unnamed(event: RecordedEvent) -> RecordedEvent:

@@ -95,6 +95,7 @@ def test_batch_size_never_matters(
     """The same rows come out of batches of any size."""
     record_example(engine, "wider")
     monkeypatch.setattr(folding, "EVENTS", size)
+    monkeypatch.setattr(folding, "PIECE", size)
     monkeypatch.setattr("ledger.rebuild.EVENTS", size)
     monkeypatch.setattr("ledger.rebuild.STREAMS", size)
 
@@ -342,6 +343,7 @@ def test_several_processes_give_the_same_rows(
     """Folded by three processes or by this one, first build or comparison: the same tables."""
     record_example(engine, "wider")
     monkeypatch.setattr(folding, "EVENTS", size)
+    monkeypatch.setattr(folding, "PIECE", size)
     monkeypatch.setattr("ledger.rebuild.WORTH_PROCESSES", 0)
 
     built = rebuild_all(engine, PROJECTIONS, now, workers=3)

@@ -7,6 +7,7 @@ here can be pickled and run in any process.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
@@ -114,6 +115,10 @@ def columns_of(table: sa.Table) -> tuple[str, ...]:
     return (*_ALWAYS, *keys, *values)
 
 
+Asked = tuple[Projection, Callable[[Any], Said]]
+"""A projection, and its function that says what its tables hold."""
+
+
 class Fold:
     """The fold of projections that read one category: every stream once, for all of them.
 
@@ -125,11 +130,7 @@ class Fold:
         self.stalls: dict[str, CannotApply] = {}
         """By projection: the first event that it cannot apply."""
         self._projections = tuple(projections)
-        self._asked = {
-            (what, type): [(p, of) for p in projections if (of := p.asked(what, type)) is not None]
-            for what in (REPORT, STEP, TYPE, TIES)
-            for type in ("", *KINDS)
-        }
+        self._asked = _asked(self._projections)
         self._values = {table.name: _getter(table) for p in projections for table in p.tables}
 
     def take(self, stream: str, events: Iterable[RecordedEvent]) -> None:
@@ -206,6 +207,17 @@ def standing_at(table: sa.FromClause, as_of: int | None) -> sa.ColumnElement[boo
     return began & (table.c.position_until.is_(None) | (table.c.position_until > as_of))
 
 
+@lru_cache
+def _asked(projections: tuple[Projection, ...]) -> Mapping[tuple[str, str], Sequence[Asked]]:
+    """Return whom to ask about what, and of which type; the same for all pieces of a log."""
+    return {
+        (what, type): [(p, of) for p in projections if (of := p.asked(what, type)) is not None]
+        for what in (REPORT, STEP, TYPE, TIES)
+        for type in ("", *KINDS)
+    }
+
+
+@lru_cache
 def _getter(table: sa.Table) -> Callable[[Values], Row]:
     """Return what takes the values out of a mapping in the order of the columns."""
     names = columns_of(table)[len(_ALWAYS) + len(keys_of(table)) :]

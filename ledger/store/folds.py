@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from ledger import tables
+from ledger.store.read import among
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class KnownFold:
 
     projection: str
     until: str
-    """Where the part ends: the name of its last stream, or what is behind all of its category."""
+    """Where the piece ends: the name of its last stream, or what is behind all of its category."""
     code: str
     """The digest of what folded it."""
     entries: str
@@ -31,39 +32,45 @@ class KnownFold:
     """Of these rows, by table."""
 
 
+Folds = dict[tuple[str, str], KnownFold]
+"""By projection, and by where the piece ends."""
+
+
 def read_folds(
-    connection: sa.Connection, projections: Iterable[str], until: str
-) -> dict[str, KnownFold]:
-    """Return what is known of the part that ends there, by projection.
+    connection: sa.Connection, projections: Iterable[str], after: str, until: str
+) -> Folds:
+    """Return what is known of the pieces that end in (after, until].
 
     What somebody else put there, and is no sums, is not known.
     """
     c = tables.folds.c
     query = sa.select(c.projection, c.until, c.code, c.entries, c.rows, c.sums).where(
-        c.projection.in_(sorted(projections)), c.until == until
+        c.projection.in_(sorted(projections)), c.until > after, c.until <= until
     )
-    known: dict[str, KnownFold] = {}
+    known: Folds = {}
     for name, end, code, entries, rows, sums in connection.execute(query):
         with suppress(TypeError, ValueError, RecursionError):
             by_table = json.loads(sums)
             if isinstance(by_table, dict):
-                known[name] = KnownFold(name, end, code, entries, rows, by_table)
+                known[name, end] = KnownFold(name, end, code, entries, rows, by_table)
     return known
 
 
-def read_marks(connection: sa.Connection, projections: Iterable[str]) -> list[str]:
-    """Return where the known parts of these projections end, sorted."""
+def read_marks(connection: sa.Connection) -> list[str]:
+    """Return where the known pieces of all projections end, sorted."""
     until = tables.folds.c.until
-    query = sa.select(until).where(tables.folds.c.projection.in_(sorted(projections)))
-    found = connection.scalars(query.distinct().order_by(until))
+    found = connection.scalars(sa.select(until).distinct().order_by(until))
     return [name for name in found if isinstance(name, str)]  # whatever else somebody put there
 
 
 def write_folds(
-    connection: sa.Connection, projection: str, folds: Iterable[KnownFold]
+    connection: sa.Connection, projection: str, folds: Iterable[KnownFold], *, anew: bool
 ) -> None:
-    """Set what is known of a projection."""
-    connection.execute(sa.delete(tables.folds).where(tables.folds.c.projection == projection))
+    """Add what is known of a projection, in place of what was known of pieces that end there.
+
+    Or of all that was known, whatever it was, where everything was folded `anew`.
+    """
+    c = tables.folds.c
     rows = [
         {
             "projection": fold.projection, "until": fold.until, "code": fold.code,
@@ -71,5 +78,7 @@ def write_folds(
         }
         for fold in folds
     ]
+    ends = sa.true() if anew else among(connection, c.until, [row["until"] for row in rows])
+    connection.execute(sa.delete(tables.folds).where(c.projection == projection, ends))
     if rows:
         connection.execute(sa.insert(tables.folds), rows)

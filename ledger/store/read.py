@@ -4,7 +4,6 @@ Takes a connection (from `connect.reading`); hands on RecordedEvents in order of
 lies between two streams as entries, in order of stream.
 """
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +16,13 @@ from ledger.encoding import decode
 from ledger.entry import has_sealed
 from ledger.errors import NoStream, NotFound
 from ledger.events import RecordedEvent
+from ledger.marks import marks
 
 PAGE = 1_000
 """Events that are held in memory at once."""
+
+Entry = tuple[str, int, bytes]
+"""Stream, position, and what was recorded there."""
 
 _events = tables.events.c
 
@@ -143,14 +146,14 @@ def entries_between(
     after: str,
     until: str | None,
     up_to: int,
-) -> list[tuple[int, bytes]]:
-    """Return position and entry of each event of a category's streams with names in (after, until].
+) -> list[Entry]:
+    """Return the entries of a category's streams with names in (after, until].
 
     By stream, each in order of stream_version; until None: to the last one. Raw: who reads streams
     to fold them has no use for a name, and may not need to decode them.
     """
     query = (
-        sa.select(_events.position, _events.entry)
+        sa.select(_events.stream, _events.position, _events.entry)
         .where(*_between(category, after, until), _events.position <= up_to)
         .order_by(_events.stream, _events.stream_version)
     )
@@ -162,31 +165,16 @@ def entries_between(
 def stream_marks(
     connection: sa.Connection, category: str, events: int, known: Iterable[str] = ()
 ) -> Iterator[str]:
-    """Yield names of streams that divide a category into parts of so many events, or up to twice.
+    """Yield the marks that divide a category. Reads an index only: 0.15 µs an event."""
 
-    Marks of an earlier time are kept, so that its parts are met again. Where more has come between
-    two of them there are new ones, and small parts that follow each other become one. A stream is
-    never divided. Reads an index only: 0.15 µs an event.
-    """
-    mark, end = f"{category}/", f"{category}0"
-    old = deque([*sorted(name for name in known if mark < name < end), end])
-    while True:
-        near, far = (_further(connection, category, mark, n * events) or end for n in (1, 2))
-        while len(old) > 1 and old[1] <= near:
-            old.popleft()
-        mark = old.popleft() if old[0] <= far else near
-        if mark == end:
-            return
-        yield mark
+    def further(mark: str, events: int) -> str | None:
+        query = sa.select(_events.stream).where(*_between(category, mark, None))
+        found: str | None = connection.scalar(
+            query.order_by(_events.stream).offset(events - 1).limit(1)
+        )
+        return found
 
-
-def _further(connection: sa.Connection, category: str, mark: str, events: int) -> str | None:
-    """Return the stream of the so manyth event behind a mark; None where there are fewer."""
-    query = sa.select(_events.stream).where(*_between(category, mark, None))
-    found: str | None = connection.scalar(
-        query.order_by(_events.stream).offset(events - 1).limit(1)
-    )
-    return found
+    yield from marks(f"{category}/", f"{category}0", events, known, further)
 
 
 def changed_streams(
