@@ -24,7 +24,7 @@ from ledger.events import RecordedEvent
 from ledger.marks import marks
 from ledger.projections.answer_tables import EXAMPLES, AnswerTables, Drift, differences, sort
 from ledger.projections.code import code_of
-from ledger.projections.digests import Sums, digest_of_entries, digest_of_rows, sums_of
+from ledger.projections.digests import Sums, digest_of_entries, digest_of_fold, sums_of
 from ledger.projections.projection import CannotApply, Fold, Projection, Rows
 from ledger.store.connect import reading
 from ledger.store.folds import Folds, KnownFold, read_folds, read_marks
@@ -274,13 +274,11 @@ def _is_as_before(
     projection: Projection, known: KnownFold, entries: str, live: Mapping[str, Rows]
 ) -> bool:
     """Return whether the live rows are those that this code gave for these entries."""
-    rows = live[projection.name]
-    if (known.entries, known.code) != (entries, code_of(projection)):
-        return False
-    if known.sums.keys() != rows.keys():
+    rows, code = live[projection.name], code_of(projection)
+    if code is None or known.sums.keys() != rows.keys():
         return False
     try:
-        return digest_of_rows(projection, rows, known.sums) == known.rows
+        return digest_of_fold(projection, code, entries, rows, known.sums) == known.digest
     except ValueError:
         return False
 
@@ -293,8 +291,8 @@ def _learned(
         name, code = projection.name, code_of(projection)
         if code is not None and name not in folded.stalls:
             sums = {table.name: folded.sums[table.name] for table in projection.tables}
-            rows = digest_of_rows(projection, folded.rows, sums)
-            yield KnownFold(name, piece.end, code, entries, rows, sums)
+            digest = digest_of_fold(projection, code, entries, folded.rows, sums)
+            yield KnownFold(name, piece.end, digest, sums)
 
 
 def _recall(known: KnownFold, live: Rows, folded: Folded) -> None:

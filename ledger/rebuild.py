@@ -27,7 +27,7 @@ from ledger.run import Run
 from ledger.store.append import Clock, format_time
 from ledger.store.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from ledger.store.connect import changing, reading
-from ledger.store.folds import KnownFold, write_folds
+from ledger.store.folds import KnownFold, forget_folds, write_folds
 from ledger.store.locks import Check, alone
 from ledger.store.read import changed_streams, read_head
 from ledger.store.runs import write_run
@@ -39,6 +39,8 @@ WORTH_PROCESSES = 50_000
 AHEAD_COMPARING = 20
 """Parts that each worker may be ahead where nothing is written: what comes of them is small, and a
 known one takes a tenth of the time of another."""
+LEARNED = 10_000
+"""Folds of pieces that are held in memory, at most, before they are kept."""
 MENDED_IN_PLACE = 10_000
 """Streams that differ, at most, where the live tables are mended; beyond, they are made anew."""
 
@@ -105,6 +107,10 @@ def rebuild_all(
                 work.served = None  # nobody knows what the tables hold: they are made anew
         several = workers if head >= WORTH_PROCESSES else 1
         folding = _Folding(engine, projections, several, anew, on_progress)
+        if anew and not check:
+            with _changing(engine, works) as connection:
+                for work in works:
+                    forget_folds(connection, work.projection.name)
         _compare(folding, works)
         if not check:
             for work in [work for work in works if not work.is_made_anew]:
@@ -114,7 +120,7 @@ def rebuild_all(
             with _changing(engine, [work]) as connection:
                 if not check:
                     _finish(connection, work)
-                    write_folds(connection, work.projection.name, work.learned, anew=anew)
+                    work.keep(connection)
                 _remember(connection, work.run, clock)
     return [work.run for work in works]
 
@@ -155,7 +161,7 @@ class _Work:
     drifted: set[str] = field(default_factory=set)
     """Streams whose live rows are not what the events say."""
     learned: list[KnownFold] = field(default_factory=list)
-    """What folding pieces gave that was not known."""
+    """What folding pieces gave that was not known, and is not kept yet."""
 
     @property
     def live(self) -> AnswerTables:
@@ -185,7 +191,8 @@ class _Work:
             return
         run.events += folded.events
         run.folded += folded.events - folded.recalled.get(name, 0)
-        self.learned += folded.learned.get(name, ())
+        if run.how != "check":  # which writes nothing
+            self.learned += folded.learned.get(name, ())
         run.rows += folded.counts[name]
         run.add({table.name: folded.sums.get(table.name, 0) for table in self.projection.tables})
         stop = folded.stalls.get(name)
@@ -195,6 +202,11 @@ class _Work:
             run.drift += drifted.count
             run.drifts += drifted.named[: EXAMPLES - len(run.drifts)]
             self.drifted |= drifted.streams
+
+    def keep(self, connection: sa.Connection) -> None:
+        """Keep what was learned; it is true whatever becomes of this rebuild."""
+        write_folds(connection, self.learned)
+        self.learned = []
 
 
 @contextmanager
@@ -272,6 +284,10 @@ class _Folding:
                 for work in works:
                     work.heed(folded)
                 yield folded
+                if sum(len(work.learned) for work in works) > LEARNED:
+                    with _changing(self.engine, works) as connection:
+                        for work in works:
+                            work.keep(connection)
                 done += folded.events
                 self.on_progress(done, None)
 
@@ -306,7 +322,7 @@ def _fill_up_to(folding: _Folding, works: Sequence[_Work], position: int) -> Non
     with _changing(folding.engine, works) as connection:
         for work in works:
             work.side.make(connection)
-            work.run.position, work.run.sums, work.learned = position, {}, []
+            work.run.position, work.run.sums = position, {}
             work.run.events = work.run.folded = work.run.rows = 0
     for folded in folding.every_part(works, position, compare=False):
         with _changing(folding.engine, works) as connection:

@@ -81,16 +81,15 @@ runs = sa.Table(
     sa.Index("runs_projection", "projection", "id"),
 )
 
-# What the folds of each projection gave, part by part of the log, by digests.
+# What was folded, piece by piece of the log: digests of what the fold was of and of what it gave.
 folds = sa.Table(
     "folds",
     metadata,
-    sa.Column("projection", Name, primary_key=True),
     sa.Column("until", Name, primary_key=True),
-    sa.Column("code", Name, nullable=False),
-    sa.Column("entries", Name, nullable=False),
-    sa.Column("rows", Name, nullable=False),
+    sa.Column("projection", Name, primary_key=True),
+    sa.Column("digest", Name, nullable=False),
     sa.Column("sums", sa.Text, nullable=False),
+    sqlite_with_rowid=False,  # it has no more than its key and two texts
 )
 
 # What became of every slot of every schedule: run, missed or skipped.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -13,13 +14,14 @@ from recording import record_example, recorded, release
 from tampering import rewrite, run, unguard
 
 from ledger import folding, tables
+from ledger import rebuild as rebuild_room
 from ledger.book import now
 from ledger.developments import Live
 from ledger.events import RecordedEvent
 from ledger.projections import code
 from ledger.projections.answer_tables import AnswerTables
 from ledger.projections.code import code_of, digest_of_files
-from ledger.projections.digests import digest_of_rows, sums_of
+from ledger.projections.digests import digest_of_entries, digest_of_fold, sums_of
 from ledger.projections.projection import Fold, Projection, Said
 from ledger.projections.registry import PROJECTIONS
 from ledger.projections.releases import RELEASES, of_step, releases
@@ -27,7 +29,13 @@ from ledger.rebuild import catch_up, rebuild, rebuild_all
 from ledger.run import Run
 from ledger.store.connect import changing, connect, reading
 from ledger.store.folds import read_marks
-from ledger.store.read import read_events, read_head, read_stream, stream_marks
+from ledger.store.read import (
+    entries_between,
+    read_events,
+    read_head,
+    read_stream,
+    stream_marks,
+)
 
 STREAM = "development/by-release-2025-12-13"
 
@@ -253,7 +261,7 @@ def test_a_stalled_part_is_not_known(built: sa.Engine, monkeypatch: pytest.Monke
         "sums = 'no sums'", "sums = '7'", "sums = '{}'", """sums = '{"releases": 7}'""",
         """sums = '{"releases": []}'""", "sums = replace(sums, ': ', ': 2')",
         "sums = replace(sums, '}', '.5}')", f"sums = '{'[' * 9_000}'", "until = 'x' || until",
-        "rows = entries", "entries = code", "code = 'mine'",
+        "digest = 'mine'", "digest = upper(digest)",
     )),
 ])
 def test_what_makes_no_sense_is_not_known(built: sa.Engine, meddling: str) -> None:
@@ -314,6 +322,32 @@ def test_what_cannot_be_read_is_mended_by_folding_all(sqlite_database: str) -> N
     engine.dispose()
 
 
+def test_what_is_learned_is_kept_on_the_way(
+    built: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rebuild holds little of what it learns, and what it has kept is known after a crash."""
+    run(built, "DELETE FROM folds")
+    held: list[int] = []
+    keep, finish = rebuild_room._Work.keep, rebuild_room._finish
+
+    def watch(work: Any, connection: sa.Connection) -> None:
+        held.append(len(work.learned))
+        keep(work, connection)
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rebuild_room._Work, "keep", watch)
+    monkeypatch.setattr(rebuild_room, "LEARNED", 4)
+    monkeypatch.setattr(rebuild_room, "_finish", crash)
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(built, RELEASES, now)
+    monkeypatch.setattr(rebuild_room, "_finish", finish)
+    done = rebuild(built, RELEASES, now)
+    assert max(held) < 4 + 7
+    assert 0 < done.folded < done.events / 2
+
+
 def test_a_check_leaves_what_is_known(built: sa.Engine) -> None:
     """A check needs no right to write what is known, and takes nothing from those who wrote it."""
     run(built, "DELETE FROM folds")
@@ -337,14 +371,18 @@ def test_who_changes_what_is_known_as_well_is_found_by_folding(built: sa.Engine)
 
 def forge(engine: sa.Engine) -> None:
     """Make what is known of the releases fit the rows that are there."""
+    code = code_of(RELEASES)
+    assert code is not None
     with changing(engine) as connection:
         after = ""
         for until in read_marks(connection):
             live = AnswerTables(RELEASES).read(connection, after, until)
+            entries = entries_between(connection, "development", after, until, all_of(engine))
             sums = sums_of(live)
+            digest = digest_of_fold(RELEASES, code, digest_of_entries(entries), live, sums)
             connection.execute(
                 sa.update(tables.folds)
                 .where(tables.folds.c.projection == "releases", tables.folds.c.until == until)
-                .values(rows=digest_of_rows(RELEASES, live, sums), sums=json.dumps(sums))
+                .values(digest=digest, sums=json.dumps(sums))
             )
             after = until

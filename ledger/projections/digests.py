@@ -26,14 +26,17 @@ def digest_of_entries(entries: list[tuple[str, int, bytes]]) -> str:
     return sha256(marshal.dumps(entries, _PLAIN)).hexdigest()
 
 
-def digest_of_rows(projection: Projection, rows: Rows, sums: Mapping[str, int]) -> str:
-    """Return the digest of a projection's rows, in order of their key, together with their sums.
+def digest_of_fold(
+    projection: Projection, code: str, entries: str, rows: Rows, sums: Mapping[str, int]
+) -> str:
+    """Return the digest of what folded these entries, and of the rows that it gave with their sums.
 
-    Costs half a microsecond a row. Raises ValueError for a value that no fold gives.
+    Code and entries come as digests, rows in order of their key. Costs half a microsecond a row.
+    Raises ValueError for a value that no fold gives.
     """
     names = [f"{table.name}" for table in projection.tables]  # SQLAlchemy's own kind of text
     told = [(name, str(sums[name]), rows[name]) for name in names]
-    return sha256(marshal.dumps(told, _PLAIN)).hexdigest()
+    return sha256(marshal.dumps((code, entries, told), _PLAIN)).hexdigest()
 
 
 def sums_of(rows: Rows) -> Sums:

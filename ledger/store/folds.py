@@ -1,4 +1,4 @@
-"""Folds: what a projection's fold gave for a part of the log, so that it need not be done again.
+"""Folds: what a projection's fold gave for a piece of the log, so that it need not be done again.
 
 Takes a connection; hands on KnownFolds. Each is a fact about a pure function, by digests: this code
 gives rows with these sums for these entries. It stays true whatever becomes of tables or log.
@@ -22,12 +22,8 @@ class KnownFold:
     projection: str
     until: str
     """Where the piece ends: the name of its last stream, or what is behind all of its category."""
-    code: str
-    """The digest of what folded it."""
-    entries: str
-    """The digest of what was folded."""
-    rows: str
-    """The digest of the rows that the fold gave, and of their sums."""
+    digest: str
+    """Of what folded it, of what was folded, and of the rows that the fold gave with their sums."""
     sums: Mapping[str, int]
     """Of these rows, by table."""
 
@@ -44,15 +40,15 @@ def read_folds(
     What somebody else put there, and is no sums, is not known.
     """
     c = tables.folds.c
-    query = sa.select(c.projection, c.until, c.code, c.entries, c.rows, c.sums).where(
+    query = sa.select(c.projection, c.until, c.digest, c.sums).where(
         c.projection.in_(sorted(projections)), c.until > after, c.until <= until
     )
     known: Folds = {}
-    for name, end, code, entries, rows, sums in connection.execute(query):
+    for name, end, digest, sums in connection.execute(query):
         with suppress(TypeError, ValueError, RecursionError):
             by_table = json.loads(sums)
             if isinstance(by_table, dict):
-                known[name, end] = KnownFold(name, end, code, entries, rows, by_table)
+                known[name, end] = KnownFold(name, end, digest, by_table)
     return known
 
 
@@ -63,22 +59,22 @@ def read_marks(connection: sa.Connection) -> list[str]:
     return [name for name in found if isinstance(name, str)]  # whatever else somebody put there
 
 
-def write_folds(
-    connection: sa.Connection, projection: str, folds: Iterable[KnownFold], *, anew: bool
-) -> None:
-    """Add what is known of a projection, in place of what was known of pieces that end there.
-
-    Or of all that was known, whatever it was, where everything was folded `anew`.
-    """
+def write_folds(connection: sa.Connection, folds: Iterable[KnownFold]) -> None:
+    """Add what is known now; of what ends there and was known of the projection, in its place."""
     c = tables.folds.c
-    rows = [
-        {
-            "projection": fold.projection, "until": fold.until, "code": fold.code,
-            "entries": fold.entries, "rows": fold.rows, "sums": json.dumps(fold.sums),
-        }
-        for fold in folds
-    ]
-    ends = sa.true() if anew else among(connection, c.until, [row["until"] for row in rows])
-    connection.execute(sa.delete(tables.folds).where(c.projection == projection, ends))
-    if rows:
-        connection.execute(sa.insert(tables.folds), rows)
+    ends: dict[str, dict[str, KnownFold]] = {}
+    for fold in folds:
+        ends.setdefault(fold.projection, {})[fold.until] = fold
+    for projection, by_end in ends.items():
+        there = among(connection, c.until, [*by_end])
+        connection.execute(sa.delete(tables.folds).where(c.projection == projection, there))
+        connection.execute(sa.insert(tables.folds), [
+            {"projection": projection, "until": fold.until, "digest": fold.digest,
+             "sums": json.dumps(fold.sums)}
+            for fold in by_end.values()
+        ])
+
+
+def forget_folds(connection: sa.Connection, projection: str) -> None:
+    """Take away all that is known of a projection, whatever it is."""
+    connection.execute(sa.delete(tables.folds).where(tables.folds.c.projection == projection))

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from ledger.errors import CouldNot
 from ledger.store.connect import writing
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest revision under `migrations/versions`; a test holds the two together."""
 
 VERSION_TABLE = "ledger_revision"
