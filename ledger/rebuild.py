@@ -364,6 +364,7 @@ def _take_in(
     """
     projection, run = work.projection, work.run
     names = sorted({*changed_streams(connection, projection.category, after, up_to), *also})
+    counted = run.events, run.folded, run.rows, run.sums and {**run.sums}
     with connection.begin_nested() as savepoint:
         for start in range(0, len(names), STREAMS):
             some = names[start : start + STREAMS]
@@ -379,6 +380,7 @@ def _take_in(
             into.write(connection, folded.rows)
         if work.stalled_before(up_to):
             savepoint.rollback()
+            run.events, run.folded, run.rows, run.sums = counted
     if work.stalled_before(up_to):
         assert run.stalled_at is not None
         _take_in(connection, work, into, after, run.stalled_at - 1, also)

@@ -75,3 +75,5 @@ def test_status_says_what_is_stalled() -> None:
     assert "stalled at" in page.stdout
     assert max(map(len, page.stdout.splitlines())) <= 80
     assert page.stderr == "talks is stalled at position 7: x\n"
+    behind = data_of("status")["behind"]
+    assert [one for one in behind.split("; ") if "(stalled)" in one] == ["talks 7 (stalled)"]

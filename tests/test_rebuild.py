@@ -183,6 +183,26 @@ def test_a_projection_stops_at_what_it_cannot_apply(engine: sa.Engine) -> None:
     assert live(engine) == naive(engine)
 
 
+def test_a_stall_counts_what_is_taken_in(engine: sa.Engine) -> None:
+    """A catch-up that stalls says how many events it took in, without those that it tried and took
+    back."""
+    record_example(engine, "article")
+    start = rebuild(engine, RELEASES, now).position
+    record_example(engine, "wider")
+    with reading(engine) as connection:
+        log = list(read_events(connection, Selection(category="development")))
+    at = next(e.position for e in reversed(log) if e.type == "PrisonersReleased")
+
+    run = catch_up(engine, broken(at), now)
+
+    assert (run.outcome, run.position) == ("stalled", at - 1)
+    changed = {event.stream for event in log if start < event.position < at}
+    taken_in = [event for event in log if event.stream in changed and event.position < at]
+    assert run.events == run.folded == len(taken_in)
+    held = {name: [row for row in rows if row[0] in changed] for name, rows in live(engine).items()}
+    assert run.rows == sum(map(len, held.values()))
+
+
 def test_a_rebuild_that_stalls_keeps_what_is_served(engine: sa.Engine) -> None:
     """A rebuild that cannot apply an old event leaves the newer tables serving."""
     record_example(engine, "wider")

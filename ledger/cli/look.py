@@ -84,7 +84,10 @@ def _status(connection: sa.Connection) -> dict[str, Any]:
 def _behind(connection: sa.Connection, size: int) -> str:
     """Return how many events each projection that was built is behind the last one."""
     found = {p.name: read_checkpoint(connection, p.name, p.version) for p in PROJECTIONS}
-    late = [f"{name} {size - at.position}" for name, at in found.items() if at is not None]
+    late = [
+        f"{name} {size - at.position}{'' if at.stalled_at is None else ' (stalled)'}"
+        for name, at in found.items() if at is not None
+    ]
     return "; ".join(late) or "no projection was built yet"
 
 

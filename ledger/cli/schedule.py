@@ -36,7 +36,7 @@ from ledger.errors import BadValue, CouldNot
 from ledger.store.append import format_time
 from ledger.store.connect import reading
 from ledger.store.runs import RunRecord, runs_since
-from ledger.store.scheduled_runs import ScheduledRun, read_runs
+from ledger.store.scheduled_runs import ScheduledRun, names_with_runs, read_runs
 
 if TYPE_CHECKING:
     from ledger.schedule.declaration import Schedule
@@ -143,6 +143,7 @@ def runs(database: str, name: str | None, limit: int, format: str) -> None:
     """
     with reading(open_to_read(database)) as connection:
         found = read_runs(connection, name, limit)
+        known = [] if found or name is None else names_with_runs(connection)
         first = min((row.started_at for row in found if row.started_at), default=None)
         done = runs_since(connection, first) if first and format == "json" else []
     columns = ("slot", "name", "outcome", "exit_code", "slots", "how", "started_at", "ended_at",
@@ -150,6 +151,8 @@ def runs(database: str, name: str | None, limit: int, format: str) -> None:
     shown = ("slot", "name", "outcome", "detail")
     rows = [{**asdict(row), "projections": _meanwhile(row, done)} for row in found]
     _print(shown if format == "table" else columns, rows, format)
+    if known:
+        say(f"note: nothing of {name} is recorded yet; what is is of {', '.join(known)}")
 
 
 def _meanwhile(row: ScheduledRun, done: Sequence[RunRecord]) -> list[Row]:

@@ -80,6 +80,12 @@ def last_slot(connection: sa.Connection, name: str) -> str | None:
     return slot
 
 
+def names_with_runs(connection: sa.Connection) -> list[str]:
+    """Return the names of the schedules that have rows, sorted."""
+    name = tables.scheduled_runs.c.name
+    return [*connection.scalars(sa.select(name).distinct().order_by(name))]
+
+
 def read_runs(connection: sa.Connection, name: str | None, limit: int) -> list[ScheduledRun]:
     """Return the latest rows, the newest slot first, of one schedule or of all."""
     c = tables.scheduled_runs.c
