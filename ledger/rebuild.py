@@ -11,8 +11,8 @@ crash at any point leaves the old tables serving, and the next rebuild begins cl
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import partial
 
 import sqlalchemy as sa
@@ -20,17 +20,18 @@ import sqlalchemy as sa
 from ledger.errors import CouldNot
 from ledger.folding import EVENTS, Folded, fold_named, fold_part, parts
 from ledger.processes import AHEAD, in_order
-from ledger.projections.answer_tables import EXAMPLES, AnswerTables, put_in_place
+from ledger.projections.answer_tables import AnswerTables, put_in_place
 from ledger.projections.digests import sums_of
 from ledger.projections.projection import Projection
 from ledger.run import Run
 from ledger.store.append import Clock, format_time
 from ledger.store.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from ledger.store.connect import changing, reading
-from ledger.store.folds import KnownFold, forget_folds, write_folds
-from ledger.store.locks import Check, alone
+from ledger.store.connect import reading
+from ledger.store.folds import forget_folds
+from ledger.store.locks import alone
 from ledger.store.read import changed_streams, read_head
 from ledger.store.runs import write_run
+from ledger.work import Work, changing_for
 
 STREAMS = 500
 """Streams that are taken in together; any number gives the same tables."""
@@ -41,8 +42,6 @@ AHEAD_COMPARING = 20
 known one takes a tenth of the time of another."""
 LEARNED = 10_000
 """Folds of pieces that are held in memory, at most, before they are kept."""
-MENDED_IN_PLACE = 10_000
-"""Streams that differ, at most, where the live tables are mended; beyond, they are made anew."""
 
 
 OnProgress = Callable[[int, int | None], object]
@@ -92,7 +91,7 @@ def rebuild_all(
     with ExitStack() as locks:
         checks = [locks.enter_context(alone(engine, p.name, holder)) for p in projections]
         works = [
-            _Work(p, Run(p.name, how, format_time(clock()), sums={}), check_lock)
+            Work(p, Run(p.name, how, format_time(clock()), sums={}), check_lock)
             for p, check_lock in zip(projections, checks, strict=True)
         ]
         head = _head(engine)
@@ -108,7 +107,7 @@ def rebuild_all(
         several = workers if head >= WORTH_PROCESSES else 1
         folding = _Folding(engine, projections, several, anew, on_progress)
         if anew and not check:
-            with _changing(engine, works) as connection:
+            with changing_for(engine, works) as connection:
                 for work in works:
                     forget_folds(connection, work.projection.name)
         _compare(folding, works)
@@ -117,7 +116,7 @@ def rebuild_all(
                 _advance(engine, work, head)
             _fill(folding, [work for work in works if work.is_made_anew], head)
         for work in works:
-            with _changing(engine, [work]) as connection:
+            with changing_for(engine, [work]) as connection:
                 if not check:
                     _finish(connection, work)
                     work.keep(connection)
@@ -135,87 +134,16 @@ def catch_up(
     """
     run = Run(projection.name, "catch_up", format_time(clock()))
     with alone(engine, projection.name, holder) as check_lock:
-        work = _Work(projection, run, check_lock)
+        work = Work(projection, run, check_lock)
         head = _head(engine)
         _advance(engine, work, head)
         if work.run.position > head:
             raise _beyond(work, head)
         if work.served is not None:
-            with _changing(engine, [work]) as connection:
+            with changing_for(engine, [work]) as connection:
                 _remember(connection, run, clock)
             return run
     return rebuild(engine, projection, clock, holder=holder)
-
-
-@dataclass(slots=True)
-class _Work:
-    """A projection that is being rebuilt or caught up."""
-
-    projection: Projection
-    run: Run
-    check_lock: Check
-    served: Checkpoint | None = None
-    """Of the live tables; None where there are none of this version."""
-    is_whole: bool = True
-    """Whether they have their keys and indexes."""
-    drifted: set[str] = field(default_factory=set)
-    """Streams whose live rows are not what the events say."""
-    learned: list[KnownFold] = field(default_factory=list)
-    """What folding pieces gave that was not known, and is not kept yet."""
-
-    @property
-    def live(self) -> AnswerTables:
-        """The tables that answers read."""
-        return AnswerTables(self.projection)
-
-    @property
-    def side(self) -> AnswerTables:
-        """The tables beside them."""
-        return AnswerTables(self.projection, side=True)
-
-    @property
-    def is_made_anew(self) -> bool:
-        """Whether the tables are filled on the side and put in place."""
-        if self.served is None or not self.is_whole or len(self.drifted) > MENDED_IN_PLACE:
-            return True
-        return not all(isinstance(stream, str) for stream in self.drifted)  # no event's, then
-
-    def stalled_before(self, position: int) -> bool:
-        """Whether an event up to that position could not be applied."""
-        return self.run.stalled_at is not None and self.run.stalled_at <= position
-
-    def heed(self, folded: Folded) -> None:
-        """Add what folding some streams gave."""
-        name, run = self.projection.name, self.run
-        if name not in folded.counts:
-            return
-        run.events += folded.events
-        run.folded += folded.events - folded.recalled.get(name, 0)
-        if run.how != "check":  # which writes nothing
-            self.learned += folded.learned.get(name, ())
-        run.rows += folded.counts[name]
-        run.add({table.name: folded.sums.get(table.name, 0) for table in self.projection.tables})
-        stop = folded.stalls.get(name)
-        if stop and (run.stalled_at is None or stop.position < run.stalled_at):
-            run.stalled_at, run.cause = stop.position, stop.cause
-        if drifted := folded.drifted.get(name):
-            run.drift += drifted.count
-            run.drifts += drifted.named[: EXAMPLES - len(run.drifts)]
-            self.drifted |= drifted.streams
-
-    def keep(self, connection: sa.Connection) -> None:
-        """Keep what was learned; it is true whatever becomes of this rebuild."""
-        write_folds(connection, self.learned)
-        self.learned = []
-
-
-@contextmanager
-def _changing(engine: sa.Engine, works: Iterable[_Work]) -> Iterator[sa.Connection]:
-    """Open a transaction that writes for these; raises CouldNot where one is no longer ours."""
-    with changing(engine) as connection:
-        for work in works:
-            work.check_lock()
-        yield connection
 
 
 def _head(engine: sa.Engine) -> int:
@@ -223,7 +151,7 @@ def _head(engine: sa.Engine) -> int:
         return read_head(connection).size
 
 
-def _look(engine: sa.Engine, work: _Work) -> None:
+def _look(engine: sa.Engine, work: Work) -> None:
     """Say how far the live tables are, and whether they are as they were made."""
     with reading(engine) as connection:
         if _find(connection, work) and not work.live.have_columns(connection):
@@ -231,7 +159,7 @@ def _look(engine: sa.Engine, work: _Work) -> None:
         work.is_whole = work.served is not None and work.live.have_keys(connection)
 
 
-def _find(connection: sa.Connection, work: _Work) -> Checkpoint | None:
+def _find(connection: sa.Connection, work: Work) -> Checkpoint | None:
     """Return how far the live tables are, and keep it; None where they are not there."""
     served = read_checkpoint(connection, work.projection.name, work.projection.version)
     work.served = served if work.live.exist(connection) else None
@@ -240,10 +168,10 @@ def _find(connection: sa.Connection, work: _Work) -> Checkpoint | None:
     return work.served
 
 
-def _advance(engine: sa.Engine, work: _Work, head: int) -> None:
+def _advance(engine: sa.Engine, work: Work, head: int) -> None:
     """Bring the live tables to that head, some events at a time, and say how far they are."""
     while True:
-        with _changing(engine, [work]) as connection:
+        with changing_for(engine, [work]) as connection:
             served = _find(connection, work)
             if served is None or served.position >= head or work.run.stalled_at is not None:
                 return
@@ -252,7 +180,7 @@ def _advance(engine: sa.Engine, work: _Work, head: int) -> None:
             _write_checkpoint(connection, work, served.rebuilt_at)
 
 
-def _beyond(work: _Work, head: int) -> CouldNot:
+def _beyond(work: Work, head: int) -> CouldNot:
     """Return the refusal of a checkpoint that nothing recorded can have led to."""
     name, position = work.projection.name, work.run.position
     why = f"its checkpoint is at position {position:,}, the ledger has {head:,} events"
@@ -269,7 +197,7 @@ class _Folding:
     anew: bool
     on_progress: OnProgress
 
-    def every_part(self, works: Sequence[_Work], up_to: int, *, compare: bool) -> Iterator[Folded]:
+    def every_part(self, works: Sequence[Work], up_to: int, *, compare: bool) -> Iterator[Folded]:
         """Yield what folding gives, part by part, for these projections up to a position."""
         with reading(self.engine) as connection:
             asked = [work.projection for work in works]
@@ -285,16 +213,16 @@ class _Folding:
                     work.heed(folded)
                 yield folded
                 if sum(len(work.learned) for work in works) > LEARNED:
-                    with _changing(self.engine, works) as connection:
+                    with changing_for(self.engine, works) as connection:
                         for work in works:
                             work.keep(connection)
                 done += folded.events
                 self.on_progress(done, None)
 
 
-def _compare(folding: _Folding, works: Sequence[_Work]) -> None:
+def _compare(folding: _Folding, works: Sequence[Work]) -> None:
     """Fold up to each checkpoint and note where the live tables differ; one pass a position."""
-    at: dict[int, list[_Work]] = {}
+    at: dict[int, list[Work]] = {}
     for work in works:
         if work.served is not None:
             at.setdefault(work.served.position, []).append(work)
@@ -306,7 +234,7 @@ def _compare(folding: _Folding, works: Sequence[_Work]) -> None:
             work.run.drift, work.run.drifts, work.drifted = 0, [], set()
 
 
-def _fill(folding: _Folding, works: Sequence[_Work], head: int) -> None:
+def _fill(folding: _Folding, works: Sequence[Work], head: int) -> None:
     """Fold every stream into tables on the side, up to the head or the first stall."""
     _fill_up_to(folding, works, head)
     for work in works:
@@ -315,23 +243,23 @@ def _fill(folding: _Folding, works: Sequence[_Work], head: int) -> None:
             _fill_up_to(folding, [work], work.run.stalled_at - 1)
 
 
-def _fill_up_to(folding: _Folding, works: Sequence[_Work], position: int) -> None:
+def _fill_up_to(folding: _Folding, works: Sequence[Work], position: int) -> None:
     """Reads and writes in turns: no transaction is long, and appends go on in between."""
     if not works:
         return
-    with _changing(folding.engine, works) as connection:
+    with changing_for(folding.engine, works) as connection:
         for work in works:
             work.side.make(connection)
             work.run.position, work.run.sums = position, {}
             work.run.events = work.run.folded = work.run.rows = 0
     for folded in folding.every_part(works, position, compare=False):
-        with _changing(folding.engine, works) as connection:
+        with changing_for(folding.engine, works) as connection:
             for work in works:
                 if work.projection.name in folded.counts:
                     work.side.write(connection, folded.rows)
 
 
-def _finish(connection: sa.Connection, work: _Work) -> None:
+def _finish(connection: sa.Connection, work: Work) -> None:
     """Bring the tables to the head and make the live ones say what the events say."""
     served = work.served
     if served is None or work.is_made_anew:
@@ -352,7 +280,7 @@ def _finish(connection: sa.Connection, work: _Work) -> None:
 
 def _take_in(
     connection: sa.Connection,
-    work: _Work,
+    work: Work,
     into: AnswerTables,
     after: int,
     up_to: int,
@@ -388,7 +316,7 @@ def _take_in(
     run.position = up_to
 
 
-def _write_checkpoint(connection: sa.Connection, work: _Work, rebuilt_at: str) -> None:
+def _write_checkpoint(connection: sa.Connection, work: Work, rebuilt_at: str) -> None:
     """In the transaction of the rows."""
     run, projection = work.run, work.projection
     checkpoint = Checkpoint(run.position, rebuilt_at, run.stalled_at, run.cause)

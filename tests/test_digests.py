@@ -75,7 +75,7 @@ def test_tables_that_are_made_anew_have_it_too(
     right = rebuild(engine, RELEASES, now).digest
     with changing(engine) as connection:
         connection.execute(sa.update(releases).values(low=99))
-    monkeypatch.setattr(rebuild_room, "MENDED_IN_PLACE", 0)
+    monkeypatch.setattr("ledger.work.MENDED_IN_PLACE", 0)
 
     drifted = rebuild(engine, RELEASES, now)
 

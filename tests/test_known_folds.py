@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -36,6 +35,7 @@ from ledger.store.read import (
     read_stream,
     stream_marks,
 )
+from ledger.work import Work
 
 STREAM = "development/by-release-2025-12-13"
 
@@ -328,16 +328,16 @@ def test_what_is_learned_is_kept_on_the_way(
     """A rebuild holds little of what it learns, and what it has kept is known after a crash."""
     run(built, "DELETE FROM folds")
     held: list[int] = []
-    keep, finish = rebuild_room._Work.keep, rebuild_room._finish
+    keep, finish = Work.keep, rebuild_room._finish
 
-    def watch(work: Any, connection: sa.Connection) -> None:
+    def watch(work: Work, connection: sa.Connection) -> None:
         held.append(len(work.learned))
         keep(work, connection)
 
     def crash(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rebuild_room._Work, "keep", watch)
+    monkeypatch.setattr(Work, "keep", watch)
     monkeypatch.setattr(rebuild_room, "LEARNED", 4)
     monkeypatch.setattr(rebuild_room, "_finish", crash)
     with pytest.raises(KeyboardInterrupt):

@@ -347,7 +347,7 @@ def test_more_drift_than_can_be_mended_makes_the_tables_anew(
     rebuild(engine, RELEASES, now)
     with changing(engine) as connection:
         connection.execute(sa.delete(releases))
-    monkeypatch.setattr("ledger.rebuild.MENDED_IN_PLACE", 3)
+    monkeypatch.setattr("ledger.work.MENDED_IN_PLACE", 3)
 
     run = rebuild(engine, RELEASES, now)
 

@@ -114,7 +114,7 @@ def test_readers_see_complete_states_only(
         for number in range(REBUILDS):
             if number % 10 in (0, 2, 5):
                 put_drift(engine)
-            monkeypatch.setattr(room, "MENDED_IN_PLACE", 0 if number % 5 == 0 else 1)
+            monkeypatch.setattr("ledger.work.MENDED_IN_PLACE", 0 if number % 5 == 0 else 1)
             outcomes.append(rebuild(engine, RELEASES, now).outcome)
 
     assert len(replaced) == REPLACED
