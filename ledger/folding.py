@@ -113,6 +113,22 @@ class _Piece:
     """By projection; empty where nothing is compared."""
 
 
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """Look for no cycles of garbage meanwhile, in the whole process; also a decorator.
+
+    A fold and an answer make none, and their many rows would set off a look at everything in the
+    process: a third of the time of a fold, more than that of a large answer.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 def parts(
     connection: sa.Connection,
     projections: Sequence[Projection],
@@ -133,17 +149,17 @@ def parts(
             after = part.end
 
 
+@no_collections()  # from the outside: what was read is gone before they begin again
 def fold_part(projections: Sequence[Projection], engine: sa.Engine, part: Part) -> Folded:
     """Fold the streams of a part for those of the projections that it names."""
     asked = [projection for projection in projections if projection.name in part.projections]
-    with no_collections():
-        with reading(engine) as connection:
-            entries = entries_between(connection, part.category, part.after, part.until, part.up_to)
-            live = _live(connection, asked, part) if part.compare else {}
-            is_asked = part.compare and not part.anew
-            known = read_folds(connection, live, part.after, part.end) if is_asked else {}
-        pieces = _pieces(part, entries, live)
-        return _together(asked, (_fold_piece(asked, piece, known) for piece in pieces))
+    with reading(engine) as connection:
+        entries = entries_between(connection, part.category, part.after, part.until, part.up_to)
+        live = _live(connection, asked, part) if part.compare else {}
+        is_asked = part.compare and not part.anew
+        known = read_folds(connection, live, part.after, part.end) if is_asked else {}
+    pieces = _pieces(part, entries, live)
+    return _together(asked, (_fold_piece(asked, piece, known) for piece in pieces))
 
 
 def fold_named(
@@ -176,22 +192,6 @@ def fold_streams(
         fold.stall(projections, unreadable.position, unreadable)
     counts = {p.name: sum(len(fold.rows[table.name]) for table in p.tables) for p in projections}
     return Folded(count, fold.rows, counts, fold.stalls)
-
-
-@contextmanager
-def no_collections() -> Iterator[None]:
-    """Look for no cycles of garbage meanwhile, in the whole process; also a decorator.
-
-    A fold and an answer make none, and their many rows would set off a look at everything in the
-    process: a third of the time of a fold, more than that of a large answer.
-    """
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _known_ends(connection: sa.Connection, anew: bool) -> list[str]:
