@@ -1,6 +1,7 @@
 """The audit of the full history: what is covered, how it goes on, what it says and exits with."""
 
 import json
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,6 @@ from ledger.encoding import compose
 from ledger.entry import canonical
 from ledger.errors import BadValue
 from ledger.examples import shipped
-from ledger.projections.projection import Projection
 from ledger.store.append import append
 from ledger.store.connect import connect, reading, writing
 from ledger.store.read import read_entry
@@ -364,7 +364,8 @@ def test_answer_tables_that_are_behind_are_not_covered(
     def unable(*_: object) -> None:
         raise ValueError("no such stage")
 
-    monkeypatch.setattr(Projection, "asked", lambda *_: unable)
+    monkeypatch.setattr("ledger.projections.projection._asked", lambda projections: defaultdict(
+        lambda: [(projection, unable) for projection in projections]))
     said = " ".join(run("audit", "verify", "--projections", code=4).stdout.split())
     assert "but releases cannot apply position 1: ValueError: no such stage" in said
 
