@@ -27,7 +27,7 @@ from ledger.projections.code import code_of
 from ledger.projections.digests import Sums, digest_of_entries, digest_of_fold, sums_of
 from ledger.projections.projection import CannotApply, Fold, Projection, Rows
 from ledger.store.connect import reading
-from ledger.store.folds import Folds, KnownFold, read_folds, read_marks
+from ledger.store.folds import Folds, KnownFold, read_ends, read_folds
 from ledger.store.read import Entry, entries_between, read_streams, stream_marks
 
 EVENTS = 2_500
@@ -58,6 +58,11 @@ class Part:
     """Whether to fold it also where it was folded before."""
     ends: tuple[str, ...] = ()
     """Where pieces of it ended before."""
+
+    @property
+    def start(self) -> str:
+        """The name behind which its streams begin; rows that are no stream's may come before."""
+        return max(self.after, f"{self.category}/")
 
     @property
     def end(self) -> str:
@@ -138,14 +143,14 @@ def parts(
     anew: bool = False,
 ) -> Iterator[Part]:
     """Yield the parts of each category in order of stream; together they leave no name out."""
-    known = _known_ends(connection, anew)
+    ends = _known_ends(connection, anew)
     for category in sorted({projection.category for projection in projections}):
         names = frozenset(p.name for p in projections if p.category == category)
         after = ""
-        for mark in (*stream_marks(connection, category, EVENTS, known), None):
+        for mark in (*stream_marks(connection, category, EVENTS, ends), None):
             part = Part(category, after, mark, up_to, compare, names, anew)
-            ends = known[bisect_right(known, after) : bisect_left(known, part.end)]
-            yield replace(part, ends=tuple(ends))
+            first, last = bisect_right(ends, part.start), bisect_left(ends, part.end)
+            yield replace(part, ends=tuple(ends[first:last]))
             after = part.end
 
 
@@ -197,10 +202,10 @@ def fold_streams(
 def _known_ends(connection: sa.Connection, anew: bool) -> list[str]:
     """Return where pieces ended before, of whichever projection, so that all have the same ends."""
     try:
-        return read_marks(connection)
-    except sa.exc.OperationalError:  # SQLite can hold what is no text
-        if anew:
-            return []  # the rebuild takes it away
+        return read_ends(connection)
+    except sa.exc.OperationalError as unreadable:
+        if anew and "decode" in str(unreadable):  # SQLite can hold what is no text
+            return []  # a rebuild takes it away
         raise
 
 
@@ -218,7 +223,7 @@ def _pieces(part: Part, entries: list[Entry], live: Mapping[str, Rows]) -> Itera
         at = bisect_right(streams, mark) + events - 1
         return streams[at] if at < len(streams) else None
 
-    ends = [*marks(part.after, part.end, PIECE, part.ends, further), part.end]
+    ends = [*marks(part.start, part.end, PIECE, part.ends, further), part.end]
     of_rows = {
         name: {table: _cut(rows, ends) for table, rows in tables.items()}
         for name, tables in live.items()
@@ -260,13 +265,15 @@ def _fold_piece(projections: Sequence[Projection], piece: _Piece, known: Folds) 
     folded = fold_streams(others, (decode(at, raw, None) for _, at, raw in piece.entries if others))
     folded.events = len(piece.entries)
     for projection in others:
-        sort(projection, folded.rows)
-    folded.sums = sums_of(folded.rows)
-    folded.learned = {fold.projection: [fold] for fold in _learned(others, piece, digest, folded)}
-    if piece.live:
-        _compare(others, piece.live, folded)
+        try:
+            _settle(projection, piece, digest, folded)
+        except (TypeError, ValueError, OverflowError) as cause:
+            folded.stalls[projection.name] = _unsettled(projection, piece, cause)
+            folded.rows.update({table.name: [] for table in projection.tables})
     for name, fold in before.items():
         _recall(fold, piece.live[name], folded)
+    if piece.live:
+        folded.rows = {}
     return folded
 
 
@@ -283,16 +290,36 @@ def _is_as_before(
         return False
 
 
-def _learned(
-    projections: Iterable[Projection], piece: _Piece, entries: str, folded: Folded
-) -> Iterator[KnownFold]:
-    """Yield what is known now of those that did not stall and are all of this package."""
-    for projection in projections:
-        name, code = projection.name, code_of(projection)
-        if code is not None and name not in folded.stalls:
-            sums = {table.name: folded.sums[table.name] for table in projection.tables}
-            digest = digest_of_fold(projection, code, entries, folded.rows, sums)
-            yield KnownFold(name, piece.end, digest, sums)
+def _settle(projection: Projection, piece: _Piece, entries: str, folded: Folded) -> None:
+    """Put the rows in order, add them up, and note what is known now and what the live rows are.
+
+    Raises what Python raises for values that no table holds, as in an entry that was changed.
+    """
+    name, code, rows = projection.name, code_of(projection), folded.rows
+    sort(projection, rows)
+    sums = sums_of({table.name: rows[table.name] for table in projection.tables})
+    if piece.live:
+        _compare(projection, piece.live[name], folded)
+    folded.sums.update(sums)
+    if code is not None and name not in folded.stalls:
+        digest = digest_of_fold(projection, code, entries, rows, sums)
+        folded.learned[name] = [KnownFold(name, piece.end, digest, sums)]
+
+
+def _unsettled(projection: Projection, piece: _Piece, cause: Exception) -> CannotApply:
+    """Return at which event the rows begin to be such that they cannot be settled."""
+
+    def fails(many: int) -> bool:
+        some = replace(piece, entries=piece.entries[:many])
+        events = (decode(at, raw, None) for _, at, raw in some.entries)
+        try:
+            _settle(projection, some, "", fold_streams([projection], events))
+        except (TypeError, ValueError, OverflowError):
+            return True
+        return False
+
+    many = bisect_left(range(len(piece.entries)), True, key=fails)
+    return CannotApply(projection.name, piece.entries[many - 1][1], cause)
 
 
 def _recall(known: KnownFold, live: Rows, folded: Folded) -> None:
@@ -302,20 +329,16 @@ def _recall(known: KnownFold, live: Rows, folded: Folded) -> None:
     folded.sums.update(known.sums)
 
 
-def _compare(
-    projections: Iterable[Projection], live: Mapping[str, Rows], folded: Folded
-) -> None:
-    """Note where the live rows are others than those that were folded, and let go of these."""
-    for projection in projections:
-        drifted = Drifted()
-        for drift in differences(projection, live[projection.name], folded.rows):
-            drifted.count += 1
-            drifted.streams.add(drift.key["stream"])
-            if drifted.count <= EXAMPLES:
-                drifted.named.append(drift)
-        if drifted.count:
-            folded.drifted[projection.name] = drifted
-    folded.rows = {}
+def _compare(projection: Projection, live: Rows, folded: Folded) -> None:
+    """Note where the live rows are others than those that were folded."""
+    drifted = Drifted()
+    for drift in differences(projection, live, folded.rows):
+        drifted.count += 1
+        drifted.streams.add(drift.key["stream"])
+        if drifted.count <= EXAMPLES:
+            drifted.named.append(drift)
+    if drifted.count:
+        folded.drifted[projection.name] = drifted
 
 
 def _together(projections: Sequence[Projection], pieces: Iterable[Folded]) -> Folded:

@@ -13,7 +13,12 @@ import postgres
 import pytest
 import sqlalchemy as sa
 from fresh_ledgers import KINDS, Fresh, opener
+from recording import record_example
 
+from ledger import folding
+from ledger.book import now
+from ledger.projections.registry import PROJECTIONS
+from ledger.rebuild import rebuild_all
 from ledger.store.connect import connect
 from ledger.store.migrate import upgrade
 
@@ -116,3 +121,13 @@ def engine(database: str) -> Iterator[sa.Engine]:
 def fresh(request: pytest.FixtureRequest, tmp_path: Path) -> Fresh:
     """Opens a fresh, migrated ledger each time, on SQLite and on PostgreSQL in turn."""
     return opener(request, request.param, tmp_path)
+
+
+@pytest.fixture
+def built(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
+    """A ledger in pieces of a few events, all of whose tables are built."""
+    monkeypatch.setattr(folding, "EVENTS", 7)
+    monkeypatch.setattr(folding, "PIECE", 3)
+    record_example(engine, "wider")
+    rebuild_all(engine, PROJECTIONS, now)
+    return engine

@@ -1,6 +1,5 @@
 """What was folded before: a rebuild does not fold it again, and notices all that a fold would."""
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -9,29 +8,25 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from recording import record_example, recorded, release
+from recording import all_of, recorded, release
 from tampering import rewrite, run, unguard
 
-from ledger import folding, tables
+from ledger import folding
 from ledger import rebuild as rebuild_room
 from ledger.book import now
 from ledger.developments import Live
 from ledger.events import RecordedEvent
 from ledger.projections import code
-from ledger.projections.answer_tables import AnswerTables
 from ledger.projections.code import code_of, digest_of_files
-from ledger.projections.digests import digest_of_entries, digest_of_fold, sums_of
 from ledger.projections.projection import Fold, Projection, Said
 from ledger.projections.registry import PROJECTIONS
 from ledger.projections.releases import RELEASES, of_step, releases
 from ledger.rebuild import catch_up, rebuild, rebuild_all
 from ledger.run import Run
-from ledger.store.connect import changing, connect, reading
-from ledger.store.folds import read_marks
+from ledger.store.connect import reading
+from ledger.store.folds import Folds, read_ends, read_folds
 from ledger.store.read import (
-    entries_between,
     read_events,
-    read_head,
     read_stream,
     stream_marks,
 )
@@ -43,22 +38,6 @@ STREAM = "development/by-release-2025-12-13"
 def folded(runs: list[Run]) -> list[int]:
     """How many events each of them folded."""
     return [done.folded for done in runs]
-
-
-def all_of(engine: sa.Engine) -> int:
-    """How many events the ledger has."""
-    with reading(engine) as connection:
-        return read_head(connection).size
-
-
-@pytest.fixture
-def built(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
-    """A ledger in pieces of a few events, all of whose tables are built."""
-    monkeypatch.setattr(folding, "EVENTS", 7)
-    monkeypatch.setattr(folding, "PIECE", 3)
-    record_example(engine, "wider")
-    rebuild_all(engine, PROJECTIONS, now)
-    return engine
 
 
 def test_what_was_folded_is_not_folded_again(built: sa.Engine) -> None:
@@ -206,7 +185,8 @@ def test_others_folds_are_always_folded(
 
 def test_code_is_all_that_a_fold_rests_on(tmp_path: Path) -> None:
     """Another digest for each projection, for another version, question or table of it, and for
-    any other byte or name of a file; compiled and hidden files do not count, nor what is none."""
+    any other byte or name of a file, compiled ones where there is no source; hidden files do not
+    count, nor what Python keeps compiled, nor what is no file."""
     others = [
         replace(RELEASES, version=99), replace(RELEASES, reports=frozenset({"TalksHeld"})),
         replace(RELEASES, of_ties=PROJECTIONS[-1].of_ties), replace(RELEASES, of_step=None),
@@ -218,18 +198,28 @@ def test_code_is_all_that_a_fold_rests_on(tmp_path: Path) -> None:
 
     (tmp_path / "room").mkdir()
     told = []
-    for name, text in (("a.py", "1"), ("a.py", "2"), ("room/b.py", "2"), ("names.tsv", "")):
+    for name, text in (
+        ("a.py", "1"), ("a.py", "2"), ("room/b.py", "2"), ("names.tsv", ""), ("c.pyc", "1"),
+        ("c.pyc", "2"),
+    ):
         (tmp_path / name).write_text(text)
         told.append(digest_of_files(tmp_path))
     (tmp_path / "names.tsv").rename(tmp_path / "name.tsv")
     told.append(digest_of_files(tmp_path))
     assert len(set(told)) == len(told)
-    (tmp_path / "room" / "b.pyc").write_bytes(b"3")
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "a.pyc").write_bytes(b"3")
     (tmp_path / ".#a.py").symlink_to("me@host.1:2")
     (tmp_path / "self").symlink_to(".")
     (tmp_path / "gone.py").symlink_to("nowhere")
     os.mkfifo(tmp_path / "pipe.py")
     assert digest_of_files(tmp_path) == told[-1]
+
+
+def known_of(engine: sa.Engine, projection: Projection) -> Folds:
+    """What is known of a projection."""
+    with reading(engine) as connection:
+        return read_folds(connection, [projection.name], "", "~")
 
 
 def test_a_stalled_part_is_not_known(built: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +234,7 @@ def test_a_stalled_part_is_not_known(built: sa.Engine, monkeypatch: pytest.Monke
         else:
             take(fold, stream, events)
 
+    facts = known_of(built, RELEASES)
     with monkeypatch.context() as patch:
         patch.setattr(Fold, "take", refuse)
         for _ in range(2):
@@ -251,75 +242,11 @@ def test_a_stalled_part_is_not_known(built: sa.Engine, monkeypatch: pytest.Monke
             assert (stalled.outcome, stalled.stalled_at) == ("stalled", all_of(built))
             assert 0 < stalled.folded < stalled.events
 
+    assert known_of(built, RELEASES) == facts
     mended = rebuild(built, RELEASES, now)
     assert (mended.outcome, mended.folded) == ("ok", stalled.folded)
+    assert known_of(built, RELEASES) != facts
     assert rebuild(built, RELEASES, now).folded == 0
-
-
-@pytest.mark.parametrize("meddling", [
-    "DELETE FROM folds", *(f"UPDATE folds SET {change}" for change in (
-        "sums = 'no sums'", "sums = '7'", "sums = '{}'", """sums = '{"releases": 7}'""",
-        """sums = '{"releases": []}'""", "sums = replace(sums, ': ', ': 2')",
-        "sums = replace(sums, '}', '.5}')", f"sums = '{'[' * 9_000}'", "until = 'x' || until",
-        "digest = 'mine'", "digest = upper(digest)",
-    )),
-])
-def test_what_makes_no_sense_is_not_known(built: sa.Engine, meddling: str) -> None:
-    """Whoever changes what is known of the folds makes a rebuild fold, and nothing worse."""
-    run(built, meddling)
-    done = rebuild(built, RELEASES, now)
-    assert (done.outcome, done.folded) == ("ok", done.events)
-    assert rebuild(built, RELEASES, now).folded == 0
-
-
-@pytest.mark.parametrize("meddling", [
-    "UPDATE folds SET sums = x'00ff'", "UPDATE releases SET low = x'00'",
-    "UPDATE folds SET until = x'00' WHERE until = 'development0'",
-    "UPDATE releases SET position_until = 9e999 WHERE position_until IS NULL",
-    "UPDATE releases SET low = 'low'", "UPDATE releases SET disputed = 2",
-    f"UPDATE releases SET stream = x'00' WHERE stream = '{STREAM}'",
-])
-def test_what_only_sqlite_holds_is_not_known(sqlite_database: str, meddling: str) -> None:
-    """On SQLite whatever is put into what is known, or into rows that are, can be bytes."""
-    engine = connect(sqlite_database)
-    record_example(engine, "article")
-    rebuild_all(engine, PROJECTIONS, now)
-    run(engine, meddling)
-    is_drift = "UPDATE releases" in meddling
-    assert rebuild(engine, RELEASES, now).outcome == ("drift" if is_drift else "ok")
-    assert rebuild(engine, RELEASES, now, check=True, anew=True).outcome == "ok"
-    engine.dispose()
-
-
-@pytest.mark.parametrize("entry", ["CAST(entry AS TEXT)", "7", "x'00'", "CAST('' AS BLOB)"])
-def test_an_entry_of_another_kind_is_folded(sqlite_database: str, entry: str) -> None:
-    """An entry that SQLite holds as text, or as no entry at all, is read as it was before: it is
-    folded, or the projection stalls there, also when it was known."""
-    engine = connect(sqlite_database)
-    record_example(engine, "article")
-    rebuild(engine, RELEASES, now)
-    unguard(engine)
-    run(engine, f"UPDATE events SET entry = {entry} WHERE position = 3")
-    for anew in (False, True):
-        done = rebuild(engine, RELEASES, now, check=True, anew=anew)
-        assert done.folded == done.events
-        assert (done.outcome, done.stalled_at) == (
-            ("ok", None) if "TEXT" in entry else ("stalled", 3))
-    engine.dispose()
-
-
-def test_what_cannot_be_read_is_mended_by_folding_all(sqlite_database: str) -> None:
-    """Where SQLite holds what is no text as the end of a part, `anew` does not ask for it."""
-    engine = connect(sqlite_database)
-    record_example(engine, "article")
-    rebuild(engine, RELEASES, now)
-    run(engine, "UPDATE folds SET until = CAST(x'ff' AS TEXT)")
-    with pytest.raises(sa.exc.OperationalError, match="decode"):
-        rebuild(engine, RELEASES, now)
-    assert rebuild(engine, RELEASES, now, check=True, anew=True).outcome == "ok"
-    assert rebuild(engine, RELEASES, now, anew=True).outcome == "ok"
-    assert rebuild(engine, RELEASES, now).folded == 0
-    engine.dispose()
 
 
 def test_what_is_learned_is_kept_on_the_way(
@@ -348,41 +275,27 @@ def test_what_is_learned_is_kept_on_the_way(
     assert 0 < done.folded < done.events / 2
 
 
-def test_a_check_leaves_what_is_known(built: sa.Engine) -> None:
-    """A check needs no right to write what is known, and takes nothing from those who wrote it."""
-    run(built, "DELETE FROM folds")
-    for _ in range(2):
-        checked = rebuild(built, RELEASES, now, check=True)
+def test_a_check_leaves_what_is_known(
+    built: sa.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check needs no right to write what is known, and takes nothing from those who wrote it,
+    however much it learns."""
+    monkeypatch.setattr(rebuild_room, "LEARNED", 0)
+    run(built, "DELETE FROM folds WHERE projection = 'releases'")
+    for anew in (False, True, False):
+        checked = rebuild(built, RELEASES, now, check=True, anew=anew)
         assert checked.folded == checked.events
+        assert rebuild(built, PROJECTIONS[1], now, check=True, anew=anew).outcome == "ok"
+    assert not known_of(built, RELEASES)
+    assert known_of(built, PROJECTIONS[1])
 
 
-def test_who_changes_what_is_known_as_well_is_found_by_folding(built: sa.Engine) -> None:
-    """Whoever changes a row, and what is known of its part to match, is not noticed by a rebuild,
-    but by one that folds everything, which mends it."""
-    run(built, f"UPDATE releases SET low = 1000 WHERE stream = '{STREAM}'")
-    forge(built)
-
-    for check in (True, False):
-        assert rebuild(built, RELEASES, now, check=check).outcome == "ok"
-    assert rebuild(built, RELEASES, now, check=True, anew=True).outcome == "drift"
-    assert rebuild(built, RELEASES, now, anew=True).outcome == "drift"
-    assert rebuild(built, RELEASES, now, check=True, anew=True).outcome == "ok"
-
-
-def forge(engine: sa.Engine) -> None:
-    """Make what is known of the releases fit the rows that are there."""
-    code = code_of(RELEASES)
-    assert code is not None
-    with changing(engine) as connection:
-        after = ""
-        for until in read_marks(connection):
-            live = AnswerTables(RELEASES).read(connection, after, until)
-            entries = entries_between(connection, "development", after, until, all_of(engine))
-            sums = sums_of(live)
-            digest = digest_of_fold(RELEASES, code, digest_of_entries(entries), live, sums)
-            connection.execute(
-                sa.update(tables.folds)
-                .where(tables.folds.c.projection == "releases", tables.folds.c.until == until)
-                .values(digest=digest, sums=json.dumps(sums))
-            )
-            after = until
+def test_no_category_has_ends_of_another(built: sa.Engine) -> None:
+    """Each part knows where its own pieces ended before, and no part knows of another's."""
+    with reading(built) as connection:
+        every = list(folding.parts(connection, PROJECTIONS, all_of(built), compare=True))
+        ends = read_ends(connection)
+    known = [end for part in every for end in part.ends]
+    assert len(known) == len({*known}) > 2
+    assert {*known} <= {*ends}
+    assert all(part.start < end < part.end for part in every for end in part.ends)

@@ -12,7 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from test_projection_properties import EXAMPLES, live, recorded, right
 
-from ledger import folding
+from ledger import folding, tables
 from ledger.book import now
 from ledger.errors import CouldNot
 from ledger.projections.answer_tables import AnswerTables
@@ -52,15 +52,27 @@ def test_it_is_as_if_everything_was_folded(
 
 
 def meddle(engine: sa.Engine, projection: Projection, data: st.DataObject) -> None:
-    """Take away the rows of one stream, where there are any."""
+    """Take away the rows of one stream, end them earlier, or say that they are of another stream;
+    or mix up what is known of two pieces."""
     with changing(engine) as connection:
         rows = AnswerTables(projection)
         if not rows.exist(connection):
             return
         tables_of = rows.read(connection, "", None).values()
         streams = sorted({row[0] for of_table in tables_of for row in of_table})
-        if streams:
-            rows.forget(connection, [data.draw(st.sampled_from(streams))])
+        if not streams:
+            return
+        stream = data.draw(st.sampled_from(streams))
+        how = data.draw(st.sampled_from(("forget", "end", "rename", "mix up")))
+        if how in ("forget", "rename"):
+            rows.forget(connection, [stream] if how == "forget" else [f"{stream}-too"])
+        for table in rows.tables.values() if how in ("end", "rename") else ():
+            change = {"position_until": 1} if how == "end" else {"stream": f"{stream}-too"}
+            connection.execute(sa.update(table).where(table.c.stream == stream).values(change))
+        if how == "mix up":
+            c = tables.folds.c
+            digest = sa.select(sa.func.max(c.digest)).scalar_subquery()
+            connection.execute(sa.update(tables.folds).values(digest=digest))
 
 
 def compare(engine: sa.Engine, projection: Projection, _: st.DataObject) -> None:

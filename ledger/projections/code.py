@@ -14,8 +14,11 @@ from pathlib import Path
 from ledger.projections.projection import Projection, columns_of
 
 PACKAGE = Path(__file__).parents[1]
-SUFFIXES = (".py", ".tsv")
-"""Of files that a fold may rest on: code, and the names of countries."""
+SUFFIXES = (".py", ".pyc", ".so", ".pyd", ".tsv")
+"""Of files that a fold may rest on: code, also where its source is not there, and the names of
+countries."""
+CACHE = "__pycache__"
+"""What Python compiled from the sources beside it, and does not import without them."""
 LIBRARIES = ("orjson", "pycountry")
 """Those that read an entry, or the name of a country in it."""
 
@@ -56,15 +59,19 @@ def _name_of(function: Callable[..., object]) -> str:
 def digest_of_files(folder: Path) -> str:
     """Return the digest of the files in a folder that count, their names included.
 
-    Hidden ones do not: an editor's, or the file manager's.
+    Hidden ones do not, which are an editor's or the file manager's, nor what Python keeps compiled.
     """
     digest = sha256()
     for path in sorted(folder.rglob("*")):
-        if path.suffix in SUFFIXES and not path.name.startswith(".") and path.is_file():
+        if path.suffix in SUFFIXES and not _is_aside(path) and path.is_file():
             raw = path.read_bytes()
             digest.update(f"{path.relative_to(folder).as_posix()} {len(raw)}\n".encode())
             digest.update(raw)
     return digest.hexdigest()
+
+
+def _is_aside(path: Path) -> bool:
+    return path.name.startswith(".") or path.parent.name == CACHE
 
 
 def _code() -> str | None:

@@ -47,12 +47,12 @@ def read_folds(
     for name, end, digest, sums in connection.execute(query):
         with suppress(TypeError, ValueError, RecursionError):
             by_table = json.loads(sums)
-            if isinstance(by_table, dict):
+            if isinstance(by_table, dict) and {*map(type, by_table.values())} <= {int}:
                 known[name, end] = KnownFold(name, end, digest, by_table)
     return known
 
 
-def read_marks(connection: sa.Connection) -> list[str]:
+def read_ends(connection: sa.Connection) -> list[str]:
     """Return where the known pieces of all projections end, sorted."""
     until = tables.folds.c.until
     found = connection.scalars(sa.select(until).distinct().order_by(until))
