@@ -268,7 +268,8 @@ def _fold_piece(projections: Sequence[Projection], piece: _Piece, known: Folds) 
         try:
             _settle(projection, piece, digest, folded)
         except (TypeError, ValueError, OverflowError) as cause:
-            folded.stalls[projection.name] = _unsettled(projection, piece, cause)
+            if projection.name not in folded.stalls:
+                folded.stalls[projection.name] = _unsettled(projection, piece, cause)
             folded.rows.update({table.name: [] for table in projection.tables})
     for name, fold in before.items():
         _recall(fold, piece.live[name], folded)
