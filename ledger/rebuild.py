@@ -1,7 +1,7 @@
 """Rebuilding and catching up: answer tables folded from the events, while people read them.
 
 Takes the recorded events (from `store`) and projections; hands on filled answer tables, checkpoints
-and Runs. A rebuild reads every stream for all projections at once, folds those parts of the log
+and Runs. A rebuild reads every stream for all projections at once, folds those pieces of the log
 that were not folded before, and compares the rows with the live tables. Then it catches up, and
 whatever streams differed (drift) are taken in again in the same way. Tables that are not there or
 not whole, or are another version's, are filled on the side and put in place.
