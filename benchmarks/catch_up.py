@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.world import load
 from ledger.book import new_id, new_salt, now, workers
 from ledger.encoding import compose, normal
+from ledger.events import NewEvent
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import catch_up, rebuild_all
 from ledger.store.append import append
@@ -27,6 +28,12 @@ REPORT = {
 }
 
 
+def one_more(stream: str) -> NewEvent:
+    """Return one more report of a development."""
+    return compose("PrisonersReleased", stream, normal("PrisonersReleased", REPORT),
+                   id=new_id(), salts=new_salt)
+
+
 def measure(file: Path, events: int, times: int) -> float:
     """Return the median milliseconds of catching all projections up after one event."""
     engine = connect(str(file))
@@ -34,10 +41,7 @@ def measure(file: Path, events: int, times: int) -> float:
     rebuild_all(engine, PROJECTIONS, now, workers=workers())
     spent = []
     for number in range(times):
-        event = compose(
-            "PrisonersReleased", f"development/one-more-{number % 20}",
-            normal("PrisonersReleased", REPORT), id=new_id(), salts=new_salt,
-        )
+        event = one_more(f"development/one-more-{number % 20}")
         with writing(engine) as connection:
             append(connection, [event], recorded_by="benchmark", clock=now)
         began = time.perf_counter()

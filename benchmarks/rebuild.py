@@ -33,13 +33,12 @@ from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import Tracking
 from eventsourcing.sqlite import SQLiteDatastore, SQLiteTrackingRecorder
 
-from benchmarks.catch_up import REPORT
+from benchmarks.catch_up import one_more
 from benchmarks.memory import watching
 from benchmarks.unfolded import check_without_folds
 from benchmarks.world import drafts, load
 from ledger import tables
-from ledger.book import new_id, new_salt, now, workers
-from ledger.encoding import compose, normal
+from ledger.book import now, workers
 from ledger.projections.projection import Projection
 from ledger.projections.registry import PROJECTIONS
 from ledger.rebuild import catch_up, rebuild_all
@@ -109,11 +108,7 @@ def report(engine: sa.Engine, count: int) -> None:
     with reading(engine) as connection:
         drawn = rng.sample(range(1, read_head(connection).size + 1), 2 * count)
         streams = [*streams_at(connection, drawn).values()]
-    events = [
-        compose("PrisonersReleased", stream, normal("PrisonersReleased", REPORT),
-                id=new_id(), salts=new_salt)
-        for stream in streams if stream.startswith("development/")
-    ]
+    events = [one_more(stream) for stream in streams if stream.startswith("development/")]
     with writing(engine) as connection:
         append(connection, events[:count], recorded_by="benchmark", clock=now)
     for projection in PROJECTIONS:

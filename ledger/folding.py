@@ -219,8 +219,8 @@ def _pieces(part: Part, entries: list[Entry], live: Mapping[str, Rows]) -> Itera
     """Yield the pieces of a part, in order; each entry and each live row is in one of them."""
     streams = [stream for stream, _, _ in entries]
 
-    def further(mark: str, events: int) -> str | None:
-        at = bisect_right(streams, mark) + events - 1
+    def further(mark: str, many: int) -> str | None:
+        at = bisect_right(streams, mark) + many - 1
         return streams[at] if at < len(streams) else None
 
     ends = [*marks(part.start, part.end, PIECE, part.ends, further), part.end]

@@ -80,7 +80,7 @@ class Work:
 
     def keep(self, connection: sa.Connection) -> None:
         """Keep what was learned; it is true whatever becomes of this rebuild."""
-        write_folds(connection, self.learned)
+        write_folds(connection, self.projection.name, self.learned)
         self.learned = []
 
 

@@ -25,11 +25,7 @@ from ledger.rebuild import catch_up, rebuild, rebuild_all
 from ledger.run import Run
 from ledger.store.connect import reading
 from ledger.store.folds import Folds, read_ends, read_folds
-from ledger.store.read import (
-    read_events,
-    read_stream,
-    stream_marks,
-)
+from ledger.store.read import read_events, read_stream, stream_marks
 from ledger.work import Work
 
 STREAM = "development/by-release-2025-12-13"
@@ -106,7 +102,7 @@ def test_parts_stay_where_they_ended(built: sa.Engine, monkeypatch: pytest.Monke
 
 
 def test_a_changed_row_is_found(built: sa.Engine) -> None:
-    """A row that somebody changed, took away or added is drift, and its part alone is folded."""
+    """A row that somebody changed, took away or added is drift, and its piece alone is folded."""
     columns = ", ".join(column.name for column in releases.c if column.name != "stream")
     copy = f"INSERT INTO releases (stream, {columns}) SELECT 'development/a', {columns}"
     for meddling in (
@@ -222,8 +218,8 @@ def known_of(engine: sa.Engine, projection: Projection) -> Folds:
         return read_folds(connection, [projection.name], "", "~")
 
 
-def test_a_stalled_part_is_not_known(built: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where an event could not be applied, its part is folded until it can be."""
+def test_a_stalled_piece_is_not_known(built: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an event could not be applied, its piece is folded until it can be."""
     recorded(built, release("by-release-2025-12-13", total=123))
     catch_up(built, RELEASES, now)
     take = Fold.take

@@ -79,7 +79,7 @@ def test_an_entry_of_another_kind_is_folded(sqlite_database: str, entry: str) ->
 
 
 def test_what_cannot_be_read_is_mended_by_folding_all(sqlite_database: str) -> None:
-    """Where SQLite holds what is no text as the end of a part, `anew` does not ask for it."""
+    """Where SQLite holds what is no text as the end of a piece, `anew` does not ask for it."""
     engine = connect(sqlite_database)
     record_example(engine, "article")
     rebuild(engine, RELEASES, now)
@@ -127,7 +127,7 @@ def test_a_changed_entry_that_gives_no_rows(
 
 
 def test_who_changes_what_is_known_as_well_is_found_by_folding(built: sa.Engine) -> None:
-    """Whoever changes a row, and what is known of its part to match, is not noticed by a rebuild,
+    """Whoever changes a row, and what is known of its piece to match, is not noticed by a rebuild,
     but by one that folds everything, which mends it."""
     run(built, f"UPDATE releases SET low = 1000 WHERE stream = '{STREAM}'")
     forge(built)

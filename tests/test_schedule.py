@@ -180,7 +180,7 @@ def test_by_hand(folder: Path, sqlite_database: str) -> None:
     assert (failed["outcome"], failed["exit_code"]) == ("failed", 3)
     assert "position 9 is not in this ledger" in failed["detail"]
     other = run("schedule", "runs", "lok", "--db", sqlite_database)
-    assert other.stderr == "note: nothing of lok is recorded yet; what is is of look, no\n"
+    assert other.stderr == "note: no run of lok is recorded; there are runs of look, no\n"
     declared = data_of("schedule", "list")
     assert [(d["name"], d["command"]) for d in declared] == [
         ("look", ["status"]), ("no", ["show", "9"])

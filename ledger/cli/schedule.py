@@ -152,7 +152,7 @@ def runs(database: str, name: str | None, limit: int, format: str) -> None:
     rows = [{**asdict(row), "projections": _meanwhile(row, done)} for row in found]
     _print(shown if format == "table" else columns, rows, format)
     if known:
-        say(f"note: nothing of {name} is recorded yet; what is is of {', '.join(known)}")
+        say(f"note: no run of {name} is recorded; there are runs of {', '.join(known)}")
 
 
 def _meanwhile(row: ScheduledRun, done: Sequence[RunRecord]) -> list[Row]:

@@ -59,20 +59,21 @@ def read_ends(connection: sa.Connection) -> list[str]:
     return [name for name in found if isinstance(name, str)]  # whatever else somebody put there
 
 
-def write_folds(connection: sa.Connection, folds: Iterable[KnownFold]) -> None:
-    """Add what is known now; of what ends there and was known of the projection, in its place."""
+def write_folds(
+    connection: sa.Connection, projection: str, folds: Iterable[KnownFold]
+) -> None:
+    """Add what is known of a projection now, in place of what was known of the same pieces."""
     c = tables.folds.c
-    ends: dict[str, dict[str, KnownFold]] = {}
-    for fold in folds:
-        ends.setdefault(fold.projection, {})[fold.until] = fold
-    for projection, by_end in ends.items():
-        there = among(connection, c.until, [*by_end])
-        connection.execute(sa.delete(tables.folds).where(c.projection == projection, there))
-        connection.execute(sa.insert(tables.folds), [
-            {"projection": projection, "until": fold.until, "digest": fold.digest,
-             "sums": json.dumps(fold.sums)}
-            for fold in by_end.values()
-        ])
+    by_end = {fold.until: fold for fold in folds}
+    there = among(connection, c.until, [*by_end])
+    connection.execute(sa.delete(tables.folds).where(c.projection == projection, there))
+    rows = [
+        {"projection": projection, "until": end, "digest": fold.digest,
+         "sums": json.dumps(fold.sums)}
+        for end, fold in by_end.items()
+    ]
+    if rows:
+        connection.execute(sa.insert(tables.folds), rows)
 
 
 def forget_folds(connection: sa.Connection, projection: str) -> None:

@@ -167,10 +167,10 @@ def stream_marks(
 ) -> Iterator[str]:
     """Yield the marks that divide a category. Reads an index only: 0.15 µs an event."""
 
-    def further(mark: str, events: int) -> str | None:
+    def further(mark: str, many: int) -> str | None:
         query = sa.select(_events.stream).where(*_between(category, mark, None))
         found: str | None = connection.scalar(
-            query.order_by(_events.stream).offset(events - 1).limit(1)
+            query.order_by(_events.stream).offset(many - 1).limit(1)
         )
         return found
 
