@@ -152,7 +152,7 @@ def measure(engine: sa.Engine, count: int, workers: int, looped: float) -> None:
             runs = rebuild_all(engine, projections, now, workers=workers, check=check, anew=anew)
         biggest = sorted(memory.values(), reverse=True)[: workers + 1]
         most["together"] = max(sum(biggest), most.get("together", 0))
-        most["each"] = max(*biggest, most.get("each", 0))
+        most["each"] = max([*biggest, most.get("each", 0)])
         assert all(run.outcome == "ok" for run in runs), runs
         return runs
 
